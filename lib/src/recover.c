@@ -1,0 +1,517 @@
+/*
+ * recover.c
+ *		Returns to service the locks and the slots of the dead.
+ *
+ * One recoverer works at a time: recovery_owner in ProcGlobal names its slot, and may be taken from it when it is dead.
+ * Its work, each step idempotent, so that the next recoverer just starts again:
+ *		1 mark slots DEAD whose owner the kernel says is gone
+ *		2 for each lock that a dead journal names, recover_lock():
+ *			a set RECOVERING: nobody acquires
+ *			b wait until no living journal is ambiguous about the lock (PENDING or RELEASING, shared)
+ *			c take the queue over, also from the dead; empty it
+ *			d recompute the word: living exclusive owner, shared holds counted from living journals; if the
+ *			  exclusive owner is dead, first apply the tranche's policy to the data
+ *			e wake every living process whose journal names the lock
+ *			f clear the dead journals' entries for it
+ *		3 free dead slots whose journal is empty
+ *
+ * Invariants: RECOVERING is set only while a dead journal names the lock (cleared in d, journals in f).  The queue is a
+ * cache of journals.  Counts are recomputed, never decremented.  Only the owner writes a living slot's journal; only the
+ * recovery owner writes a dead one's.
+ *
+ * b is the only wait on the living: some instructions for a running process, but one that is stopped there
+ * makes us give up at the deadline, with RECOVERING still set; nothing is lost, and the next call goes on.
+ *
+ * Safety: any thread with a slot that holds no queue; not async-signal-safe.
+ */
+#include <sched.h>
+#include <string.h>
+#include <time.h>
+
+#include <holdfast/recovery.h>
+
+#include "inject_point.h"
+#include "lwlock_internal.h"
+#include "report.h"
+
+#define WAITER_DEADLINE_NS UINT64_C(100000000) /* what a waiter spends on recovering, at most, before it sleeps again */
+
+typedef struct Recovery
+{
+	uint64_t deadline_ns;
+	pid_t only_pid; /* 0: look at every slot */
+	bool pid_is_dead; /* the caller knows that only_pid is gone */
+	HoldfastRecovery result;
+} Recovery;
+
+/* ---- who is dead ---- */
+
+/* A look at the life of a slot that was LIVE or CLAIMED in `life`. */
+static bool
+owner_is_gone(const Recovery *recovery, uint32_t slot, uint64_t life)
+{
+	const PGPROC *proc = &holdfast_shmem.procs[slot];
+	pid_t pid = PROC_PID(life);
+	uint64_t start_time;
+
+	if (slot == holdfast_lwlock_local.slot)
+		return false;
+	if (recovery->only_pid != 0)
+		return pid == recovery->only_pid &&
+			   (recovery->pid_is_dead || holdfast_process_is_dead(pid, 0));
+	start_time = PROC_STATE(life) == PROC_LIVE
+					 ? __atomic_load_n(&proc->start_time, __ATOMIC_RELAXED)
+					 : 0; /* not written yet: only a vanished PID is proof */
+	return holdfast_process_is_dead(pid, start_time);
+}
+
+/* Marks the slot DEAD if its owner is gone.  True when it is dead, by us or before. */
+static bool
+mark_if_dead(const Recovery *recovery, uint32_t slot)
+{
+	PGPROC *proc = &holdfast_shmem.procs[slot];
+	/* Acquire pairs [PR1] with the release that made it LIVE: start_time is there. */
+	uint64_t life = __atomic_load_n(&proc->life, __ATOMIC_ACQUIRE);
+
+	if (PROC_STATE(life) == PROC_DEAD)
+		return true;
+	if (PROC_STATE(life) == PROC_FREE || !owner_is_gone(recovery, slot, life))
+		return false;
+	/* Fails only if the slot began another life meanwhile: then it is not the one that was judged. */
+	return __atomic_compare_exchange_n(&proc->life, &life,
+									   PROC_WORD(PROC_GENERATION(life), PROC_PID(life), PROC_DEAD),
+									   false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+static bool
+slot_state_is(uint32_t number, ProcSlotState state) /* number: slot + 1 */
+{
+	return number - 1 < holdfast_shmem.nprocs &&
+		   PROC_STATE(__atomic_load_n(&holdfast_shmem.procs[number - 1].life, __ATOMIC_ACQUIRE)) ==
+			   state;
+}
+
+/* ---- the recovery owner ---- */
+
+static void
+pause_us(long us)
+{
+	struct timespec pause = {.tv_nsec = us * 1000};
+
+	(void) nanosleep(&pause, NULL);
+}
+
+static HoldfastStatus
+become_recoverer(Recovery *recovery)
+{
+	uint32_t mine = holdfast_lwlock_local.slot + 1;
+	uint32_t *word = &holdfast_shmem.proc_global->recovery_owner;
+	Recovery anybody = {.only_pid = 0};
+
+	for (;;)
+	{
+		uint32_t owner = __atomic_load_n(word, __ATOMIC_RELAXED);
+		bool free = owner == 0 || owner > holdfast_shmem.nprocs ||
+					slot_state_is(owner, PROC_FREE) || mark_if_dead(&anybody, owner - 1);
+
+		if (recovery->pid_is_dead && owner != 0 && !free)
+			free = mark_if_dead(recovery, owner - 1);
+		/* Acquire pairs [RC1] with the release in stop_recovering(). */
+		if (free && __atomic_compare_exchange_n(word, &owner, mine, false, __ATOMIC_ACQUIRE,
+												__ATOMIC_RELAXED))
+			return HOLDFAST_OK;
+		if (free)
+			continue;
+		if (holdfast_now_ns() >= recovery->deadline_ns)
+		{
+			recovery->result.stopped_slot = (int) owner - 1;
+			return HOLDFAST_TIMED_OUT;
+		}
+		pause_us(50);
+	}
+}
+
+static void
+stop_recovering(void)
+{
+	__atomic_store_n(&holdfast_shmem.proc_global->recovery_owner, 0, __ATOMIC_RELEASE); /* [RC1] */
+}
+
+/* ---- one lock ---- */
+
+static LWLockEntry
+journal_at(uint32_t slot, uint32_t place)
+{
+	/* Acquire pairs [LW1]: an entry seen is an entry whose consequences are seen. */
+	return __atomic_load_n(&holdfast_shmem.procs[slot].entry[place], __ATOMIC_ACQUIRE);
+}
+
+static bool
+is_ambiguous(LWLockEntry entry, uint64_t offset)
+{
+	return ENTRY_OFFSET(entry) == offset && ENTRY_MODE(entry) == LW_SHARED &&
+		   (ENTRY_KIND(entry) == ENTRY_PENDING || ENTRY_KIND(entry) == ENTRY_RELEASING);
+}
+
+/*
+ * The shared holds of the living.  False when one of them stands in a window: *culprit is its slot.  Our own slot
+ * takes part like any other; it is never in a window here.
+ */
+static bool
+count_living_sharers(uint64_t offset, uint64_t *count, uint32_t *culprit)
+{
+	*count = 0;
+	for (uint32_t slot = 0; slot < holdfast_shmem.nprocs; slot++)
+	{
+		if (!slot_state_is(slot + 1, PROC_LIVE))
+			continue;
+		for (uint32_t i = 0; i < MAX_SIMUL_LWLOCKS; i++)
+		{
+			LWLockEntry entry = journal_at(slot, i);
+
+			if (is_ambiguous(entry, offset))
+			{
+				*culprit = slot;
+				return false;
+			}
+			if (entry == ENTRY_MAKE(offset, LW_SHARED, ENTRY_HELD))
+				(*count)++;
+		}
+	}
+	return true;
+}
+
+/* A window takes its process some instructions: spin, then yield, then nap until it is out, dead or late. */
+static bool
+wait_out_window(Recovery *recovery, uint32_t slot, uint32_t round)
+{
+	Recovery anybody = {.only_pid = 0};
+
+	if (round < 100)
+	{
+		cpu_relax();
+		return true;
+	}
+	if (round < 120)
+	{
+		(void) sched_yield();
+		return true;
+	}
+	if (mark_if_dead(&anybody, slot))
+		return true; /* it no longer counts */
+	if (holdfast_now_ns() >= recovery->deadline_ns)
+	{
+		recovery->result.stopped_slot = (int) slot;
+		return false;
+	}
+	pause_us(50);
+	return true;
+}
+
+static bool
+take_queue(Recovery *recovery, LWLock *lock)
+{
+	uint64_t mine = (uint64_t) (holdfast_lwlock_local.slot + 1) << LW_QOWNER_SHIFT;
+	uint64_t word = __atomic_load_n(&lock->state, __ATOMIC_RELAXED);
+
+	for (uint32_t round = 0;; round++)
+	{
+		uint32_t owner = lw_qowner(word);
+
+		if (owner == 0 || owner > holdfast_shmem.nprocs || !slot_state_is(owner, PROC_LIVE))
+		{
+			/* Acquire pairs [LW3] with queue_unlock(); from the dead, with nothing: we believe none of the list. */
+			if (__atomic_compare_exchange_n(&lock->state, &word, (word & ~LW_QOWNER_MASK) | mine,
+											false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+				return true;
+			continue;
+		}
+		if (!wait_out_window(recovery, owner - 1, round))
+			return false;
+		word = __atomic_load_n(&lock->state, __ATOMIC_RELAXED);
+	}
+}
+
+static void
+drop_queue(LWLock *lock)
+{
+	(void) __atomic_fetch_and(&lock->state, ~LW_QOWNER_MASK, __ATOMIC_RELEASE); /* [LW3] */
+}
+
+static void
+empty_queue(LWLock *lock, uint64_t offset)
+{
+	for (uint32_t slot = 0; slot < holdfast_shmem.nprocs; slot++)
+	{
+		PGPROC *proc = &holdfast_shmem.procs[slot];
+
+		if (__atomic_load_n(&proc->wait_lock, __ATOMIC_RELAXED) == offset)
+			__atomic_store_n(&proc->wait_lock, 0, __ATOMIC_RELEASE); /* [LW4] */
+	}
+	lock->wait_head = 0;
+	lock->wait_tail = 0;
+	INJECT_POINT("recover/lock/queue-emptied", INJECT_NO_SLEEP,
+				 "RECOVERING, queue owned by a dead recoverer, waiters unlinked and asleep: the next one starts again");
+}
+
+/* The exclusive owner is dead: what becomes of the data.  Returns flags for the word. */
+static uint64_t
+apply_policy(Recovery *recovery, LWLock *lock, uint32_t dead_owner)
+{
+	LWLockRepair repair;
+	void *arg;
+	LWLockPolicy policy = holdfast_tranche_policy(lock->tranche, &repair, &arg);
+
+	if (policy == LWLOCK_RESET)
+	{
+		__atomic_store_n(&holdfast_shmem.proc_global->reset_needed, 1, __ATOMIC_RELEASE);
+		return LW_NOT_RECOVERABLE;
+	}
+	if (policy == LWLOCK_REPAIR && repair != NULL && repair(lock, (int) dead_owner - 1, arg))
+	{
+		INJECT_POINT("recover/lock/repaired", INJECT_NO_SLEEP,
+					 "the data is mended, the word still names the dead owner: the next recoverer mends again");
+		recovery->result.locks_repaired++;
+		return 0;
+	}
+	recovery->result.locks_poisoned++;
+	return LW_POISONED;
+}
+
+/*
+ * b, c and d of the header comment.  The queue is ours when this returns true, and the word is recomputed by the same
+ * compare-and-swap that gives the queue back.
+ */
+static bool
+recompute_word(Recovery *recovery, LWLock *lock, uint64_t offset)
+{
+	for (uint32_t round = 0;;)
+	{
+		uint64_t word = __atomic_load_n(&lock->state, __ATOMIC_ACQUIRE);
+		uint64_t shared;
+		uint32_t culprit;
+		uint32_t owner = lw_xowner(word);
+		uint64_t flags = word & (LW_POISONED | LW_NOT_RECOVERABLE);
+
+		if (!count_living_sharers(offset, &shared, &culprit))
+		{
+			if (!wait_out_window(recovery, culprit, round++))
+				return false;
+			continue;
+		}
+		if (owner != 0 && !slot_state_is(owner, PROC_LIVE))
+		{
+			flags |= apply_policy(recovery, lock, owner);
+			owner = 0;
+		}
+		/*
+		 * acq_rel.  Acquire: the journals were read under this very word.  Release pairs [LW2] and [LW3]: the mended
+		 * data and the empty queue before the word that lets others in.
+		 */
+		if (__atomic_compare_exchange_n(&lock->state, &word,
+										shared | flags | ((uint64_t) owner << LW_XOWNER_SHIFT),
+										false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+			return true;
+	}
+}
+
+static bool
+names_lock(uint32_t slot, uint64_t offset)
+{
+	for (uint32_t i = 0; i < MAX_SIMUL_LWLOCKS; i++)
+	{
+		LWLockEntry entry = journal_at(slot, i);
+
+		if (entry != 0 && ENTRY_OFFSET(entry) == offset)
+			return true;
+	}
+	return false;
+}
+
+static void
+wake_all_who_name(uint64_t offset)
+{
+	for (uint32_t slot = 0; slot < holdfast_shmem.nprocs; slot++)
+	{
+		if (!slot_state_is(slot + 1, PROC_LIVE) || !names_lock(slot, offset))
+			continue;
+		INJECT_POINT("recover/lock/mid-wake", INJECT_ANYWHERE,
+					 "the lock is in service, not all waiters are woken: dead journals still name it, the next one wakes all");
+		holdfast_lwlock_post(&holdfast_shmem.procs[slot]);
+	}
+}
+
+static void
+clear_dead_entries(uint64_t offset)
+{
+	for (uint32_t slot = 0; slot < holdfast_shmem.nprocs; slot++)
+	{
+		if (!slot_state_is(slot + 1, PROC_DEAD))
+			continue;
+		for (uint32_t i = 0; i < MAX_SIMUL_LWLOCKS; i++)
+		{
+			if (ENTRY_OFFSET(journal_at(slot, i)) == offset)
+				__atomic_store_n(&holdfast_shmem.procs[slot].entry[i], 0, __ATOMIC_RELEASE);
+		}
+		INJECT_POINT("recover/lock/mid-clear", INJECT_ANYWHERE,
+					 "the lock is in service, some dead journals still name it: the next recoverer does it again");
+	}
+}
+
+static HoldfastStatus
+recover_lock(Recovery *recovery, uint64_t offset)
+{
+	LWLock *lock = (LWLock *) shmem_address(offset);
+
+	/* Acquire and release: everybody's journal store that came before it is visible after it, [LW1]. */
+	(void) __atomic_fetch_or(&lock->state, LW_RECOVERING, __ATOMIC_ACQ_REL);
+	INJECT_POINT("recover/lock/recovering", INJECT_ANYWHERE,
+				 "RECOVERING is set and its setter dead: dead journals name the lock, the next recoverer goes on");
+	if (!take_queue(recovery, lock))
+		return HOLDFAST_TIMED_OUT;
+	INJECT_POINT("recover/lock/queue-taken", INJECT_NO_SLEEP,
+				 "RECOVERING, queue owned by a dead recoverer: the next one takes both over");
+	empty_queue(lock, offset);
+	if (!recompute_word(recovery, lock, offset))
+	{
+		drop_queue(lock);
+		return HOLDFAST_TIMED_OUT;
+	}
+	INJECT_POINT("recover/lock/recomputed", INJECT_ANYWHERE,
+				 "the lock is in service, its waiters asleep in no queue: dead journals still name it, the next one wakes");
+	wake_all_who_name(offset);
+	clear_dead_entries(offset);
+	(void) __atomic_fetch_add(&lock->recoveries, 1, __ATOMIC_RELAXED);
+	recovery->result.locks_recovered++;
+	return HOLDFAST_OK;
+}
+
+/* ---- slots ---- */
+
+static bool
+entry_is_sane(LWLockEntry entry)
+{
+	return ENTRY_OFFSET(entry) % _Alignof(LWLock) == 0 &&
+		   ENTRY_OFFSET(entry) >= sizeof(PGShmemHeader) &&
+		   ENTRY_OFFSET(entry) + sizeof(LWLock) <= holdfast_shmem.size;
+}
+
+static HoldfastStatus
+recover_slot(Recovery *recovery, uint32_t slot)
+{
+	PGPROC *proc = &holdfast_shmem.procs[slot];
+	uint64_t life = __atomic_load_n(&proc->life, __ATOMIC_RELAXED);
+
+	INJECT_POINT("recover/slot/dead", INJECT_ANYWHERE,
+				 "a slot is DEAD with its journal unworked: the next recoverer finds it so");
+	for (uint32_t i = 0; i < MAX_SIMUL_LWLOCKS; i++)
+	{
+		LWLockEntry entry = journal_at(slot, i);
+		HoldfastStatus status;
+
+		if (entry == 0)
+			continue;
+		if (!entry_is_sane(entry)) /* somebody else wrote it: there is no lock to recover */
+		{
+			__atomic_store_n(&proc->entry[i], 0, __ATOMIC_RELEASE);
+			continue;
+		}
+		status = recover_lock(recovery, ENTRY_OFFSET(entry));
+		if (status < 0)
+			return status;
+	}
+	/* relaxed: the release below publishes them with the freedom of the slot */
+	__atomic_store_n(&proc->start_time, 0, __ATOMIC_RELAXED);
+	INJECT_POINT("recover/slot/pre-free", INJECT_ANYWHERE,
+				 "an empty slot is still DEAD: the next recoverer frees it");
+	/* Release pairs [PR2] with the acquire of the next claim in proc.c. */
+	__atomic_store_n(&proc->life, PROC_WORD(PROC_GENERATION(life), 0, PROC_FREE), __ATOMIC_RELEASE);
+	recovery->result.dead_slots++;
+	return HOLDFAST_OK;
+}
+
+static HoldfastStatus
+recover_all(Recovery *recovery)
+{
+	HoldfastStatus status = HOLDFAST_OK;
+	bool any = false;
+
+	/* All deaths first: a lock is recomputed once for all of its dead. */
+	for (uint32_t slot = 0; slot < holdfast_shmem.nprocs; slot++)
+		any = mark_if_dead(recovery, slot) || any;
+	for (uint32_t slot = 0; any && slot < holdfast_shmem.nprocs && status == HOLDFAST_OK; slot++)
+	{
+		if (slot_state_is(slot + 1, PROC_DEAD))
+			status = recover_slot(recovery, slot);
+	}
+	return status;
+}
+
+static HoldfastStatus
+run(Recovery *recovery, HoldfastRecovery *out)
+{
+	HoldfastStatus status;
+
+	recovery->result.stopped_slot = -1;
+	if (holdfast_lwlock_local.owner_bits == 0)
+		return report(HOLDFAST_ERROR, HOLDFAST_MISUSE, 0, NULL, "Call InitProcess() first.",
+					  "cannot recover without a process slot");
+	status = become_recoverer(recovery);
+	if (status == HOLDFAST_OK)
+	{
+		status = recover_all(recovery);
+		stop_recovering();
+	}
+	if (out != NULL)
+		*out = recovery->result;
+	if (status == HOLDFAST_TIMED_OUT)
+		(void) report(HOLDFAST_WARNING, status, 0, NULL,
+					  "It is stopped or very slow; recovery goes on when it does, or reset the cluster.",
+					  "recovery waits for the process in slot %d", recovery->result.stopped_slot);
+	if (__atomic_load_n(&holdfast_shmem.proc_global->reset_needed, __ATOMIC_ACQUIRE))
+		return HOLDFAST_RESET_NEEDED;
+	return status;
+}
+
+static uint64_t
+deadline_from(uint64_t deadline_us)
+{
+	uint64_t now = holdfast_now_ns();
+	uint64_t room = (DEADLINE_NEVER - 1 - now) / 1000;
+
+	return now + (deadline_us < room ? deadline_us : room) * 1000;
+}
+
+HoldfastStatus
+holdfast_recover(uint64_t deadline_us, HoldfastRecovery *out)
+{
+	Recovery recovery = {.deadline_ns = deadline_from(deadline_us)};
+
+	return run(&recovery, out);
+}
+
+HoldfastStatus
+holdfast_recover_pid(pid_t pid, uint64_t deadline_us, HoldfastRecovery *out)
+{
+	Recovery recovery = {
+		.deadline_ns = deadline_from(deadline_us), .only_pid = pid, .pid_is_dead = true};
+
+	return run(&recovery, out);
+}
+
+HoldfastStatus
+holdfast_recover_for_waiter(LWLock *lock, bool sweep)
+{
+	Recovery recovery = {.deadline_ns = holdfast_now_ns() + WAITER_DEADLINE_NS};
+	uint64_t word = __atomic_load_n(&lock->state, __ATOMIC_RELAXED);
+	uint32_t xowner = lw_xowner(word);
+	uint32_t qowner = lw_qowner(word);
+
+	if (__atomic_load_n(&holdfast_shmem.proc_global->reset_needed, __ATOMIC_ACQUIRE))
+		return HOLDFAST_RESET_NEEDED;
+	if (xowner != 0 && xowner <= holdfast_shmem.nprocs && mark_if_dead(&recovery, xowner - 1))
+		sweep = true;
+	if (qowner != 0 && qowner <= holdfast_shmem.nprocs && mark_if_dead(&recovery, qowner - 1))
+		sweep = true;
+	return sweep ? run(&recovery, NULL) : HOLDFAST_OK;
+}
