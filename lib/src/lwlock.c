@@ -116,8 +116,9 @@ attempt_exclusive(LWLock *lock, LWLockEntry *entry, uint64_t stops, uint64_t *se
 	/* relaxed: the compare-and-swap below releases it */
 	__atomic_store_n(entry, ENTRY_MAKE(shmem_offset(lock), LW_EXCLUSIVE, ENTRY_HELD),
 					 __ATOMIC_RELAXED);
-	INJECT_POINT("lwlock/acquire/pre-cas", INJECT_NO_SLEEP,
-				 "the journal names the lock, the word does not name us: recovery finds nothing to undo");
+	INJECT_POINT(
+		"lwlock/acquire/pre-cas", INJECT_NO_SLEEP,
+		"the journal names the lock, the word does not name us: recovery finds nothing to undo");
 
 	/*
 	 * acq_rel.  Acquire pairs [LW2] with the release in LWLockRelease(): we see what the last holder wrote.  Release:
@@ -132,8 +133,9 @@ attempt_exclusive(LWLock *lock, LWLockEntry *entry, uint64_t stops, uint64_t *se
 			return false;
 		}
 	}
-	INJECT_POINT("lwlock/acquire/post-cas", INJECT_NO_SLEEP,
-				 "the word names the corpse as owner; recovery applies the tranche's policy and frees it");
+	INJECT_POINT(
+		"lwlock/acquire/post-cas", INJECT_NO_SLEEP,
+		"the word names the corpse as owner; recovery applies the tranche's policy and frees it");
 	*seen = word;
 	return true;
 }
@@ -146,8 +148,9 @@ attempt_shared(LWLock *lock, LWLockEntry *entry, uint64_t stops, uint64_t *seen)
 
 	/* relaxed: the compare-and-swap below releases it */
 	__atomic_store_n(entry, ENTRY_MAKE(offset, LW_SHARED, ENTRY_PENDING), __ATOMIC_RELAXED);
-	INJECT_POINT("lwlock/acquire/pre-cas", INJECT_NO_SLEEP,
-				 "PENDING in the journal, not counted: recovery counts the living and finds the same");
+	INJECT_POINT(
+		"lwlock/acquire/pre-cas", INJECT_NO_SLEEP,
+		"PENDING in the journal, not counted: recovery counts the living and finds the same");
 
 	/* acq_rel, as in attempt_exclusive(): pairs [LW2] and [LW1]. */
 	while (!__atomic_compare_exchange_n(&lock->state, &word, word + LW_SHARED_ONE, false,
@@ -159,8 +162,9 @@ attempt_shared(LWLock *lock, LWLockEntry *entry, uint64_t stops, uint64_t *seen)
 			return false;
 		}
 	}
-	INJECT_POINT("lwlock/acquire/post-cas", INJECT_NO_SLEEP,
-				 "PENDING in the journal, but counted: recovery counts the living, the corpse's goes");
+	INJECT_POINT(
+		"lwlock/acquire/post-cas", INJECT_NO_SLEEP,
+		"PENDING in the journal, but counted: recovery counts the living, the corpse's goes");
 	store_entry(entry, ENTRY_MAKE(offset, LW_SHARED, ENTRY_HELD));
 	*seen = word;
 	return true;
@@ -306,8 +310,9 @@ release_exclusive(LWLockLocal *local, LWLock *lock, LWLockEntry *entry)
 	uint64_t before = local->owner_bits;
 	uint64_t after = 0;
 
-	INJECT_POINT("lwlock/release/pre-sub", INJECT_ANYWHERE,
-				 "the caller is done with the data, the word still names the corpse: as a death inside");
+	INJECT_POINT(
+		"lwlock/release/pre-sub", INJECT_ANYWHERE,
+		"the caller is done with the data, the word still names the corpse: as a death inside");
 
 	/*
 	 * Release pairs [LW2] with the acquire in attempt_*(): what we wrote is seen by the next holder.  Also acquire: the
@@ -321,7 +326,8 @@ release_exclusive(LWLockLocal *local, LWLock *lock, LWLockEntry *entry)
 			after |= LW_NOT_RECOVERABLE; /* nobody said LWLockMarkConsistent() */
 	}
 	INJECT_POINT("lwlock/release/post-sub", INJECT_ANYWHERE,
-				 "the lock is free, the journal says HELD: recovery sees another or no owner, wakes waiters");
+				 "the lock is free, the journal says HELD: recovery sees another or no owner, "
+				 "wakes waiters");
 	if (unlikely(must_wake(after)))
 		release_wake(lock, entry, LW_EXCLUSIVE);
 	clear_entry(local, entry);
@@ -333,12 +339,14 @@ release_shared(LWLockLocal *local, LWLock *lock, LWLockEntry *entry)
 	uint64_t after;
 
 	store_entry(entry, ENTRY_MAKE(shmem_offset(lock), LW_SHARED, ENTRY_RELEASING));
-	INJECT_POINT("lwlock/release/pre-sub", INJECT_NO_SLEEP,
-				 "RELEASING in the journal, still counted: recovery counts the living, the corpse's goes");
+	INJECT_POINT(
+		"lwlock/release/pre-sub", INJECT_NO_SLEEP,
+		"RELEASING in the journal, still counted: recovery counts the living, the corpse's goes");
 	/* acq_rel: pairs [LW2]; a writer must not see our reads after its writes. */
 	after = __atomic_sub_fetch(&lock->state, LW_SHARED_ONE, __ATOMIC_ACQ_REL);
-	INJECT_POINT("lwlock/release/post-sub", INJECT_NO_SLEEP,
-				 "RELEASING in the journal, no longer counted: recovery counts the living, wakes waiters");
+	INJECT_POINT(
+		"lwlock/release/post-sub", INJECT_NO_SLEEP,
+		"RELEASING in the journal, no longer counted: recovery counts the living, wakes waiters");
 	if (unlikely(must_wake(after)))
 		release_wake(lock, entry, LW_SHARED);
 	clear_entry(local, entry);

@@ -11,7 +11,7 @@
 #include "lwlock_state.h"
 #include "shmem_layout.h"
 
-#define likely(x_)	 __builtin_expect(!!(x_), 1)
+#define likely(x_)   __builtin_expect(!!(x_), 1)
 #define unlikely(x_) __builtin_expect(!!(x_), 0)
 
 #if defined(__x86_64__) || defined(__i386__)
@@ -34,7 +34,7 @@ extern _Thread_local LWLockLocal holdfast_lwlock_local __attribute__((tls_model(
 
 /* Newcomers stop at any of these; a woken waiter is let past HANDOFF. */
 #define LW_STOPS_NEWCOMER (LW_RECOVERING | LW_NOT_RECOVERABLE | LW_HANDOFF)
-#define LW_STOPS_WOKEN	  (LW_RECOVERING | LW_NOT_RECOVERABLE)
+#define LW_STOPS_WOKEN    (LW_RECOVERING | LW_NOT_RECOVERABLE)
 
 /*
  * One attempt, without waiting: journals the intent in *entry, changes the word, journals the hold.  On failure

@@ -56,11 +56,11 @@
 
 /* Slot + 1 of the exclusive holder; 0 when there is none. */
 #define LW_XOWNER_SHIFT 32
-#define LW_XOWNER_MASK	(UINT64_C(0xffff) << LW_XOWNER_SHIFT)
+#define LW_XOWNER_MASK  (UINT64_C(0xffff) << LW_XOWNER_SHIFT)
 
 /* Slot + 1 of who may change the wait queue now; 0 when nobody.  Held for some instructions only. */
 #define LW_QOWNER_SHIFT 48
-#define LW_QOWNER_MASK	(UINT64_C(0xffff) << LW_QOWNER_SHIFT)
+#define LW_QOWNER_MASK  (UINT64_C(0xffff) << LW_QOWNER_SHIFT)
 
 _Static_assert((LW_SHARED_MASK & LW_FLAGS_MASK) == 0, "count and flags do not overlap");
 _Static_assert((LW_FLAGS_MASK & LW_XOWNER_MASK) == 0, "flags and owner do not overlap");

@@ -57,8 +57,8 @@ RequestNamedLWLockTranche(const char *tranche, int count)
 		return report(HOLDFAST_FATAL, HOLDFAST_MISUSE, 0, NULL, NULL,
 					  "cannot request LWLocks after the segment was created");
 	if (count <= 0 || count > 1000000)
-		return report(HOLDFAST_ERROR, HOLDFAST_MISUSE, 0, NULL, NULL,
-					  "cannot request %d LWLocks", count);
+		return report(HOLDFAST_ERROR, HOLDFAST_MISUSE, 0, NULL, NULL, "cannot request %d LWLocks",
+					  count);
 	if (nrequests >= LWLOCK_TRANCHES_MAX - LWTRANCHE_FIRST_USER)
 		return report(HOLDFAST_ERROR, HOLDFAST_LIMIT, 0, NULL, NULL, "too many LWLock tranches");
 	(void) snprintf(requests[nrequests].name, LWLOCK_TRANCHE_NAMELEN, "%s", tranche);
@@ -86,7 +86,7 @@ holdfast_lwlocks_forget_requests(void)
 static void
 name_tranche(LWLockTranche *tranche, const char *name, uint32_t first, uint32_t count)
 {
-	(void) snprintf(tranche->name, sizeof(tranche->name), "%s", name);
+	memcpy(tranche->name, name, strlen(name) + 1); /* checked: it fits */
 	tranche->policy = LWLOCK_POISON;
 	tranche->first = first;
 	tranche->count = count;
@@ -126,7 +126,8 @@ tranche_at(int id)
 	if (table == NULL || id < 0 || id >= LWLOCK_TRANCHES_MAX)
 		return NULL;
 	/* Acquire pairs [LT1]: a ready tranche has a whole name. */
-	return __atomic_load_n(&table->tranche[id].ready, __ATOMIC_ACQUIRE) ? &table->tranche[id] : NULL;
+	return __atomic_load_n(&table->tranche[id].ready, __ATOMIC_ACQUIRE) ? &table->tranche[id]
+																		: NULL;
 }
 
 LWLockPadded *
@@ -189,8 +190,8 @@ LWLockPolicy
 holdfast_tranche_policy(int tranche_id, LWLockRepair *repair, void **arg)
 {
 	const LWLockTranche *tranche = tranche_at(tranche_id);
-	uint32_t policy = tranche == NULL ? LWLOCK_POISON
-									  : __atomic_load_n(&tranche->policy, __ATOMIC_ACQUIRE);
+	uint32_t policy =
+		tranche == NULL ? LWLOCK_POISON : __atomic_load_n(&tranche->policy, __ATOMIC_ACQUIRE);
 
 	*repair = NULL;
 	*arg = NULL;

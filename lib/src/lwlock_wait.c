@@ -32,13 +32,14 @@
 #include "lwlock_internal.h"
 #include "report.h"
 
-#define SPINS_BEFORE_QUEUE	 100
-#define HANDOFF_AFTER		 4
-#define NS_PER_MS			 UINT64_C(1000000)
-#define SLEEP_FIRST_NS		 (10 * NS_PER_MS)
-#define SLEEP_MAX_NS		 (640 * NS_PER_MS)
-#define SLEEP_FULL_SWEEP_NS	 (80 * NS_PER_MS) /* from this interval on, look at every slot, not only at the owner */
-#define QUEUE_SPINS			 200
+#define SPINS_BEFORE_QUEUE 100
+#define HANDOFF_AFTER      4
+#define NS_PER_MS          UINT64_C(1000000)
+#define SLEEP_FIRST_NS     (10 * NS_PER_MS)
+#define SLEEP_MAX_NS       (640 * NS_PER_MS)
+#define SLEEP_FULL_SWEEP_NS                                                                        \
+	(80 * NS_PER_MS) /* from this interval on, look at every slot, not only at the owner */
+#define QUEUE_SPINS            200
 #define QUEUE_SLEEPS_PER_CHECK 16
 
 uint64_t
@@ -127,7 +128,8 @@ link_waiter(LWLock *lock, PGPROC *proc, uint32_t number, bool at_head)
 	/* Release: links before the mark.  Pairs [LW4] with the acquire load in sleep_until_unlinked(). */
 	__atomic_store_n(&proc->wait_lock, shmem_offset(lock), __ATOMIC_RELEASE);
 	INJECT_POINT("lwlock/acquire/mid-link", INJECT_NO_SLEEP,
-				 "the waiter points into the queue, the queue not at it, its owner is dead: recovery empties it");
+				 "the waiter points into the queue, the queue not at it, its owner is dead: "
+				 "recovery empties it");
 	if (at_head)
 	{
 		lock->wait_head = number;
@@ -157,7 +159,8 @@ unlink_waiter(LWLock *lock, PGPROC *proc)
 	else
 		lock->wait_head = proc->wait_next;
 	INJECT_POINT("lwlock/wakeup/mid-unlink", INJECT_NO_SLEEP,
-				 "the list is torn and its owner dead: recovery empties it and wakes all who are journalled");
+				 "the list is torn and its owner dead: recovery empties it and wakes all who are "
+				 "journalled");
 	if (next != NULL)
 		next->wait_prev = proc->wait_prev;
 	else
@@ -171,15 +174,17 @@ enqueue(LWLock *lock, LWLockMode mode, bool at_head, uint64_t flags)
 {
 	PGPROC *proc = MyProc;
 
-	INJECT_POINT("lwlock/acquire/pre-queue", INJECT_ANYWHERE,
-				 "QUEUED in the journal, in no queue: recovery recomputes the word and finds nothing");
+	INJECT_POINT(
+		"lwlock/acquire/pre-queue", INJECT_ANYWHERE,
+		"QUEUED in the journal, in no queue: recovery recomputes the word and finds nothing");
 	/* relaxed: nobody posts us for this wait before we are linked, and a stale post is harmless */
 	__atomic_store_n(&proc->wake, WAKE_NONE, __ATOMIC_RELAXED);
 	proc->wait_mode = mode;
 	if (!queue_lock(lock))
 		return HOLDFAST_RESET_NEEDED;
-	INJECT_POINT("lwlock/acquire/queue-locked", INJECT_NO_SLEEP,
-				 "the queue's owner is dead, the list whole: recovery takes the queue over and empties it");
+	INJECT_POINT(
+		"lwlock/acquire/queue-locked", INJECT_NO_SLEEP,
+		"the queue's owner is dead, the list whole: recovery takes the queue over and empties it");
 	link_waiter(lock, proc, holdfast_lwlock_local.slot + 1, at_head);
 	/* relaxed: the release in queue_unlock() orders it; the word's own order does the rest */
 	(void) __atomic_fetch_or(&lock->state, LW_HAS_WAITERS | flags, __ATOMIC_RELAXED);
@@ -201,8 +206,9 @@ dequeue_self(LWLock *lock)
 	/* Acquire pairs [LW4].  Only wakers unlink us behind our back, never link us, so 0 is final. */
 	if (__atomic_load_n(&proc->wait_lock, __ATOMIC_ACQUIRE) != 0 && queue_lock(lock))
 	{
-		INJECT_POINT("lwlock/acquire/dequeue-locked", INJECT_NO_SLEEP,
-					 "owner of the queue, still linked: recovery takes the queue over and empties it");
+		INJECT_POINT(
+			"lwlock/acquire/dequeue-locked", INJECT_NO_SLEEP,
+			"owner of the queue, still linked: recovery takes the queue over and empties it");
 		linked = __atomic_load_n(&proc->wait_lock, __ATOMIC_RELAXED) != 0;
 		if (linked)
 			unlink_waiter(lock, proc);
@@ -269,7 +275,8 @@ wake_chosen(LWLock *lock, bool only_until_free)
 	for (uint32_t i = 0; i < count; i++)
 		unlink_waiter(lock, &holdfast_shmem.procs[chosen[i]]);
 	INJECT_POINT("lwlock/wakeup/popped", INJECT_NO_SLEEP,
-				 "waiters unlinked, none posted, queue owned by the corpse: recovery wakes all who are journalled");
+				 "waiters unlinked, none posted, queue owned by the corpse: recovery wakes all who "
+				 "are journalled");
 	queue_unlock(lock, 0);
 	for (uint32_t i = 0; i < count; i++)
 	{
@@ -284,8 +291,9 @@ holdfast_lwlock_wakeup(LWLock *lock)
 {
 	if (!queue_lock(lock))
 		return; /* everybody is about to be restarted */
-	INJECT_POINT("lwlock/wakeup/locked", INJECT_NO_SLEEP,
-				 "the lock is free, its queue owned by the corpse: recovery takes it over and wakes all");
+	INJECT_POINT(
+		"lwlock/wakeup/locked", INJECT_NO_SLEEP,
+		"the lock is free, its queue owned by the corpse: recovery takes it over and wakes all");
 	wake_chosen(lock, false);
 }
 
@@ -425,8 +433,9 @@ holdfast_lwlock_acquire_slow(LWLock *lock, LWLockMode mode, LWLockEntry *entry, 
 			return give_up(lock, status, handoff);
 		if (holdfast_lwlock_attempt(lock, mode, entry, stops, &seen))
 		{
-			INJECT_POINT("lwlock/acquire/held-linked", INJECT_ANYWHERE,
-						 "holds the lock and stands in its queue: recovery unlinks it and frees the lock");
+			INJECT_POINT(
+				"lwlock/acquire/held-linked", INJECT_ANYWHERE,
+				"holds the lock and stands in its queue: recovery unlinks it and frees the lock");
 			(void) dequeue_self(lock);
 			break;
 		}
@@ -434,8 +443,9 @@ holdfast_lwlock_acquire_slow(LWLock *lock, LWLockMode mode, LWLockEntry *entry, 
 		status = sleep_until_unlinked(lock, deadline_ns);
 		if (status < 0)
 			return give_up(lock, status, handoff);
-		INJECT_POINT("lwlock/acquire/woken", INJECT_ANYWHERE,
-					 "WAKING is set and nobody is on the way: recovery clears it and wakes the others");
+		INJECT_POINT(
+			"lwlock/acquire/woken", INJECT_ANYWHERE,
+			"WAKING is set and nobody is on the way: recovery clears it and wakes the others");
 		(void) __atomic_fetch_and(&lock->state, ~LW_WAKING, __ATOMIC_RELAXED);
 		wakeups++;
 		stops = LW_STOPS_WOKEN;

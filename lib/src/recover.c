@@ -34,12 +34,13 @@
 #include "lwlock_internal.h"
 #include "report.h"
 
-#define WAITER_DEADLINE_NS UINT64_C(100000000) /* what a waiter spends on recovering, at most, before it sleeps again */
+#define WAITER_DEADLINE_NS                                                                         \
+	UINT64_C(100000000) /* what a waiter spends on recovering, at most, before it sleeps again */
 
 typedef struct Recovery
 {
 	uint64_t deadline_ns;
-	pid_t only_pid; /* 0: look at every slot */
+	pid_t only_pid;   /* 0: look at every slot */
 	bool pid_is_dead; /* the caller knows that only_pid is gone */
 	HoldfastRecovery result;
 } Recovery;
@@ -251,7 +252,8 @@ empty_queue(LWLock *lock, uint64_t offset)
 	lock->wait_head = 0;
 	lock->wait_tail = 0;
 	INJECT_POINT("recover/lock/queue-emptied", INJECT_NO_SLEEP,
-				 "RECOVERING, queue owned by a dead recoverer, waiters unlinked and asleep: the next one starts again");
+				 "RECOVERING, queue owned by a dead recoverer, waiters unlinked and asleep: the "
+				 "next one starts again");
 }
 
 /* The exclusive owner is dead: what becomes of the data.  Returns flags for the word. */
@@ -270,7 +272,8 @@ apply_policy(Recovery *recovery, LWLock *lock, uint32_t dead_owner)
 	if (policy == LWLOCK_REPAIR && repair != NULL && repair(lock, (int) dead_owner - 1, arg))
 	{
 		INJECT_POINT("recover/lock/repaired", INJECT_NO_SLEEP,
-					 "the data is mended, the word still names the dead owner: the next recoverer mends again");
+					 "the data is mended, the word still names the dead owner: the next recoverer "
+					 "mends again");
 		recovery->result.locks_repaired++;
 		return 0;
 	}
@@ -336,7 +339,8 @@ wake_all_who_name(uint64_t offset)
 		if (!slot_state_is(slot + 1, PROC_LIVE) || !names_lock(slot, offset))
 			continue;
 		INJECT_POINT("recover/lock/mid-wake", INJECT_ANYWHERE,
-					 "the lock is in service, not all waiters are woken: dead journals still name it, the next one wakes all");
+					 "the lock is in service, not all waiters are woken: dead journals still name "
+					 "it, the next one wakes all");
 		holdfast_lwlock_post(&holdfast_shmem.procs[slot]);
 	}
 }
@@ -354,7 +358,8 @@ clear_dead_entries(uint64_t offset)
 				__atomic_store_n(&holdfast_shmem.procs[slot].entry[i], 0, __ATOMIC_RELEASE);
 		}
 		INJECT_POINT("recover/lock/mid-clear", INJECT_ANYWHERE,
-					 "the lock is in service, some dead journals still name it: the next recoverer does it again");
+					 "the lock is in service, some dead journals still name it: the next recoverer "
+					 "does it again");
 	}
 }
 
@@ -366,7 +371,8 @@ recover_lock(Recovery *recovery, uint64_t offset)
 	/* Acquire and release: everybody's journal store that came before it is visible after it, [LW1]. */
 	(void) __atomic_fetch_or(&lock->state, LW_RECOVERING, __ATOMIC_ACQ_REL);
 	INJECT_POINT("recover/lock/recovering", INJECT_ANYWHERE,
-				 "RECOVERING is set and its setter dead: dead journals name the lock, the next recoverer goes on");
+				 "RECOVERING is set and its setter dead: dead journals name the lock, the next "
+				 "recoverer goes on");
 	if (!take_queue(recovery, lock))
 		return HOLDFAST_TIMED_OUT;
 	INJECT_POINT("recover/lock/queue-taken", INJECT_NO_SLEEP,
@@ -378,7 +384,8 @@ recover_lock(Recovery *recovery, uint64_t offset)
 		return HOLDFAST_TIMED_OUT;
 	}
 	INJECT_POINT("recover/lock/recomputed", INJECT_ANYWHERE,
-				 "the lock is in service, its waiters asleep in no queue: dead journals still name it, the next one wakes");
+				 "the lock is in service, its waiters asleep in no queue: dead journals still name "
+				 "it, the next one wakes");
 	wake_all_who_name(offset);
 	clear_dead_entries(offset);
 	(void) __atomic_fetch_add(&lock->recoveries, 1, __ATOMIC_RELAXED);
@@ -465,9 +472,10 @@ run(Recovery *recovery, HoldfastRecovery *out)
 	if (out != NULL)
 		*out = recovery->result;
 	if (status == HOLDFAST_TIMED_OUT)
-		(void) report(HOLDFAST_WARNING, status, 0, NULL,
-					  "It is stopped or very slow; recovery goes on when it does, or reset the cluster.",
-					  "recovery waits for the process in slot %d", recovery->result.stopped_slot);
+		(void) report(
+			HOLDFAST_WARNING, status, 0, NULL,
+			"It is stopped or very slow; recovery goes on when it does, or reset the cluster.",
+			"recovery waits for the process in slot %d", recovery->result.stopped_slot);
 	if (__atomic_load_n(&holdfast_shmem.proc_global->reset_needed, __ATOMIC_ACQUIRE))
 		return HOLDFAST_RESET_NEEDED;
 	return status;

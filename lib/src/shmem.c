@@ -22,8 +22,8 @@
 #include "lwlock_tranche.h"
 #include "report.h"
 
-#define PROCS_DEFAULT	 64
-#define USER_SIZE_MAX	 ((Size) 1 << 46) /* offsets fit a journal entry with room to spare */
+#define PROCS_DEFAULT 64
+#define USER_SIZE_MAX ((Size) 1 << 46) /* offsets fit a journal entry with room to spare */
 
 ShmemAccess holdfast_shmem;
 
@@ -138,8 +138,9 @@ add_entry(const char *name, Size size)
 	memcpy(entry->name, name, strlen(name));
 	entry->offset = shmem_offset(memory);
 	entry->size = size;
-	INJECT_POINT("shmem/index/pre-ready", INJECT_ANYWHERE,
-				 "an index entry is filled but not READY: the next caller takes it; the bytes are lost");
+	INJECT_POINT(
+		"shmem/index/pre-ready", INJECT_ANYWHERE,
+		"an index entry is filled but not READY: the next caller takes it; the bytes are lost");
 	/* Release pairs [SI1]: a READY entry says the truth. */
 	__atomic_store_n(&entry->ready, 1, __ATOMIC_RELEASE);
 	return memory;
@@ -156,9 +157,10 @@ find_or_add(const char *name, Size size, bool *foundPtr)
 		return add_entry(name, size);
 	memory = entry_address(entry, size);
 	if (memory == NULL)
-		(void) report(HOLDFAST_ERROR, HOLDFAST_MISUSE, 0, NULL, NULL,
-					  "ShmemIndex entry size is wrong for data structure \"%s\": expected %zu, actual %llu",
-					  name, size, (unsigned long long) entry->size);
+		(void) report(
+			HOLDFAST_ERROR, HOLDFAST_MISUSE, 0, NULL, NULL,
+			"ShmemIndex entry size is wrong for data structure \"%s\": expected %zu, actual %llu",
+			name, size, (unsigned long long) entry->size);
 	return memory;
 }
 
@@ -324,7 +326,6 @@ find_table(const char *name, Size minimum, Size *size)
 	return entry_address(entry, entry->size);
 }
 
-/* Fills in what this process knows of a mapped segment; false when its tables are not sane. */
 bool
 holdfast_shmem_find_tables(ShmemAccess *access, LWLockPadded **locks)
 {
@@ -358,8 +359,7 @@ holdfast_shmem_find_tables(ShmemAccess *access, LWLockPadded **locks)
 	holdfast_shmem.procs = find_table(SHMEM_NAME_PROCS, sizeof(PGPROC), &size);
 	holdfast_shmem.nprocs = holdfast_shmem.proc_global->nprocs;
 	if (holdfast_shmem.procs == NULL || holdfast_shmem.nprocs == 0 ||
-		holdfast_shmem.nprocs > HOLDFAST_PROCS_MAX ||
-		holdfast_shmem.nprocs > size / sizeof(PGPROC))
+		holdfast_shmem.nprocs > HOLDFAST_PROCS_MAX || holdfast_shmem.nprocs > size / sizeof(PGPROC))
 		goto done;
 	sane = true;
 	*access = holdfast_shmem;
@@ -385,16 +385,15 @@ holdfast_shmem_join(void)
 	access.base = (char *) hdr;
 	access.size = hdr->totalsize;
 	if (!holdfast_shmem_find_tables(&access, &locks))
-	{
-		(void) PGSharedMemoryDetach();
-		return report(HOLDFAST_ERROR, HOLDFAST_DAMAGED, 0, NULL, NULL,
-					  "the tables of shared memory segment %lu are damaged", UsedShmemSegID);
-	}
-	status = on_shmem_exit(drop_access, 0);
+		status = report(HOLDFAST_ERROR, HOLDFAST_DAMAGED, 0, NULL, NULL,
+						"the tables of shared memory segment %lu are damaged", UsedShmemSegID);
+	else
+		status = on_shmem_exit(drop_access, 0);
 	if (status < 0)
 	{
-		(void) PGSharedMemoryDetach();
-		return status;
+		HoldfastStatus detached = PGSharedMemoryDetach();
+
+		return detached < 0 ? detached : status;
 	}
 	holdfast_shmem = access;
 	LWLockArray = locks;

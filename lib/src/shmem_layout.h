@@ -24,15 +24,15 @@
 #include <holdfast/proc.h>
 #include <holdfast/shmem.h>
 
-#define CACHE_LINE_SIZE		  64
-#define SHMEM_ALIGN(size_)	  (((size_) + 127) & ~(Size) 127)
-#define SHMEM_INDEX_MAGIC	  0x48465831u /* "HFX1" */
-#define PROC_GLOBAL_MAGIC	  0x48465031u /* "HFP1" */
-#define LWLOCK_TABLE_MAGIC	  0x48464c31u /* "HFL1" */
-#define SHMEM_NAME_TRANCHES	  "LWLock Tranches"
-#define SHMEM_NAME_LOCKS	  "LWLock Array"
+#define CACHE_LINE_SIZE       64
+#define SHMEM_ALIGN(size_)    (((size_) + 127) & ~(Size) 127)
+#define SHMEM_INDEX_MAGIC     0x48465831u /* "HFX1" */
+#define PROC_GLOBAL_MAGIC     0x48465031u /* "HFP1" */
+#define LWLOCK_TABLE_MAGIC    0x48464c31u /* "HFL1" */
+#define SHMEM_NAME_TRANCHES   "LWLock Tranches"
+#define SHMEM_NAME_LOCKS      "LWLock Array"
 #define SHMEM_NAME_PROCGLOBAL "Proc Header"
-#define SHMEM_NAME_PROCS	  "Proc Array"
+#define SHMEM_NAME_PROCS      "Proc Array"
 
 /* ---- ShmemIndex ---- */
 
@@ -57,16 +57,16 @@ typedef struct ShmemIndexTable
 typedef struct LWLockTranche
 {
 	char name[LWLOCK_TRANCHE_NAMELEN];
-	uint32_t policy;   /* LWLockPolicy */
-	uint32_t first;	   /* index in LWLockArray of its locks there */
-	uint32_t count;	   /* 0: none there */
-	uint32_t ready;	   /* release: the name is whole.  Pairs [LT1] with the acquire in tranche_at() */
+	uint32_t policy; /* LWLockPolicy */
+	uint32_t first;  /* index in LWLockArray of its locks there */
+	uint32_t count;  /* 0: none there */
+	uint32_t ready;  /* release: the name is whole.  Pairs [LT1] with the acquire in tranche_at() */
 } LWLockTranche;
 
 typedef struct LWLockTrancheTable
 {
 	uint32_t magic;
-	uint32_t nlocks;   /* in LWLockArray */
+	uint32_t nlocks;    /* in LWLockArray */
 	uint32_t ntranches; /* atomic: ids handed out, ready or not */
 	uint32_t reserved;
 	LWLockTranche tranche[LWLOCK_TRANCHES_MAX];
@@ -75,7 +75,7 @@ typedef struct LWLockTrancheTable
 /* Tranches that every segment has; their locks come first in LWLockArray. */
 #define LWTRANCHE_SHMEM_INDEX 0
 #define LWTRANCHE_FIRST_USER  1
-#define SHMEM_INDEX_LOCK	  (&LWLockArray[0].lock)
+#define SHMEM_INDEX_LOCK      (&LWLockArray[0].lock)
 
 /* ---- the journal of a slot ---- */
 
@@ -88,18 +88,18 @@ typedef uint64_t LWLockEntry;
 typedef enum LWLockEntryKind
 {
 	ENTRY_NONE = 0,
-	ENTRY_PENDING,	 /* shared: our count may or may not be in the word */
-	ENTRY_HELD,		 /* shared: it is.  Exclusive: the word's owner field tells */
+	ENTRY_PENDING,   /* shared: our count may or may not be in the word */
+	ENTRY_HELD,      /* shared: it is.  Exclusive: the word's owner field tells */
 	ENTRY_RELEASING, /* shared: it may or may not be in the word any more */
-	ENTRY_WAKING,	 /* let go; waiters may not have been woken yet */
-	ENTRY_QUEUED,	 /* waiting, or about to, or just woken */
+	ENTRY_WAKING,    /* let go; waiters may not have been woken yet */
+	ENTRY_QUEUED,    /* waiting, or about to, or just woken */
 } LWLockEntryKind;
 
 #define ENTRY_MAKE(offset_, mode_, kind_)                                                          \
 	(((uint64_t) (offset_) << 16) | ((uint64_t) (mode_) << 8) | (uint64_t) (kind_))
 #define ENTRY_OFFSET(entry_) ((entry_) >> 16)
-#define ENTRY_MODE(entry_)	 ((LWLockMode) (((entry_) >> 8) & 0xff))
-#define ENTRY_KIND(entry_)	 ((LWLockEntryKind) ((entry_) &0xff))
+#define ENTRY_MODE(entry_)   ((LWLockMode) (((entry_) >> 8) & 0xff))
+#define ENTRY_KIND(entry_)   ((LWLockEntryKind) ((entry_) &0xff))
 
 /* ---- slots ---- */
 
@@ -118,8 +118,8 @@ typedef enum ProcSlotState
 	PROC_DEAD,
 } ProcSlotState;
 
-#define PROC_STATE(word_)	   ((ProcSlotState) ((word_) &0xff))
-#define PROC_PID(word_)		   ((pid_t) (((word_) >> 8) & 0xffffffffu))
+#define PROC_STATE(word_)      ((ProcSlotState) ((word_) &0xff))
+#define PROC_PID(word_)        ((pid_t) (((word_) >> 8) & 0xffffffffu))
 #define PROC_GENERATION(word_) ((word_) >> 40)
 #define PROC_WORD(generation_, pid_, state_)                                                       \
 	(((uint64_t) (generation_) << 40) | ((uint64_t) (uint32_t) (pid_) << 8) | (uint64_t) (state_))
@@ -134,7 +134,7 @@ typedef enum ProcWake
 struct PGPROC
 {
 	/* Who: written by the claimer, before LIVE is stored. */
-	uint64_t life;		 /* atomic: PROC_WORD */
+	uint64_t life;       /* atomic: PROC_WORD */
 	uint64_t start_time; /* atomic: of that pid; 0 until known */
 	int32_t tid;
 	int32_t reserved;
@@ -146,7 +146,7 @@ struct PGPROC
 
 	/* Waiting: own cache line, because a waker writes it. */
 	uint32_t wake __attribute__((aligned(CACHE_LINE_SIZE))); /* futex: ProcWake */
-	uint32_t wait_mode; /* LWLockMode; set before linking */
+	uint32_t wait_mode;                                      /* LWLockMode; set before linking */
 	uint64_t wait_lock; /* atomic: offset of the lock in whose queue we are linked; 0: in none */
 	uint32_t wait_next; /* slot + 1; both under that lock's queue owner */
 	uint32_t wait_prev;
@@ -160,7 +160,7 @@ typedef struct ProcGlobal
 	uint32_t magic;
 	uint32_t nprocs;
 	uint32_t recovery_owner; /* atomic: slot + 1 of the one recoverer; stealable from the dead */
-	uint32_t reset_needed;	 /* atomic: set when a RESET tranche lost an owner */
+	uint32_t reset_needed;   /* atomic: set when a RESET tranche lost an owner */
 } ProcGlobalData;
 
 _Static_assert(sizeof(LWLock) == 32, "a lock fits a line twice over");
@@ -186,6 +186,12 @@ typedef struct ShmemAccess
 } ShmemAccess;
 
 extern ShmemAccess holdfast_shmem;
+
+/*
+ * Fills in *access from a mapped segment whose base and size are set (inspectors map one that is not theirs);
+ * false when its tables are not sane.  holdfast_shmem is the same afterwards as before.
+ */
+bool holdfast_shmem_find_tables(ShmemAccess *access, LWLockPadded **locks);
 
 static inline uint64_t
 shmem_offset(const void *address)
