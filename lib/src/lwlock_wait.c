@@ -17,7 +17,8 @@
  *
  * Which waiters are woken is PostgreSQL's choice: those who only want to know that it came free; then all the
  * sharers, or the first exclusive one.  Woken waiters compete with newcomers, until one of them has lost
- * HANDOFF_AFTER times: from then on newcomers queue.
+ * HANDOFF_AFTER times or has slept for SLEEP_FIRST_NS: from then on newcomers queue.  So a waiter's bound is that time,
+ * the holds it found, and those queued before it.
  *
  * Slot numbers read from the queue are input: out of range ends the list, and no walk is longer than there are slots.
  */
@@ -328,10 +329,11 @@ futex_sleep(uint32_t *word, uint64_t nanoseconds)
 
 /*
  * Sleeps until a waker, or recovery, has unlinked us.  At growing intervals makes sure that those we wait for
- * live: nobody waits for the dead for ever, supervisor or not.
+ * live: nobody waits for the dead for ever, supervisor or not.  `handoff` is set in the word when the first interval
+ * has passed: sharers that overlap for ever never free the lock, so nobody would wake us.
  */
 static HoldfastStatus
-sleep_until_unlinked(LWLock *lock, uint64_t deadline_ns)
+sleep_until_unlinked(LWLock *lock, uint64_t deadline_ns, uint64_t handoff)
 {
 	PGPROC *proc = MyProc;
 	uint64_t interval = SLEEP_FIRST_NS;
@@ -364,6 +366,8 @@ sleep_until_unlinked(LWLock *lock, uint64_t deadline_ns)
 		if (holdfast_recover_for_waiter(lock, interval >= SLEEP_FULL_SWEEP_NS) ==
 			HOLDFAST_RESET_NEEDED)
 			return HOLDFAST_RESET_NEEDED;
+		if (handoff != 0 && now + nap < deadline_ns)
+			(void) __atomic_fetch_or(&lock->state, handoff, __ATOMIC_RELAXED);
 		if (interval < SLEEP_MAX_NS)
 			interval *= 2;
 	}
@@ -387,12 +391,12 @@ spin_for_free(const LWLock *lock, LWLockMode mode, uint64_t stops)
 
 /* Leaves without the lock.  A wake-up that was spent on us must not be lost to the others. */
 static HoldfastStatus
-give_up(LWLock *lock, HoldfastStatus status, uint64_t flags_set)
+give_up(LWLock *lock, HoldfastStatus status)
 {
 	uint64_t word;
 
 	(void) dequeue_self(lock);
-	word = __atomic_and_fetch(&lock->state, ~flags_set, __ATOMIC_RELAXED);
+	word = __atomic_and_fetch(&lock->state, ~LW_HANDOFF, __ATOMIC_RELAXED);
 	if (status != HOLDFAST_RESET_NEEDED && lw_is_free(word) && (word & LW_HAS_WAITERS))
 		holdfast_lwlock_wakeup(lock);
 	if (status == HOLDFAST_RESET_NEEDED)
@@ -411,7 +415,6 @@ holdfast_lwlock_acquire_slow(LWLock *lock, LWLockMode mode, LWLockEntry *entry, 
 							 uint64_t deadline_ns)
 {
 	uint64_t stops = LW_STOPS_NEWCOMER;
-	uint64_t handoff = 0; /* LW_HANDOFF once we have asked for it */
 	uint32_t wakeups = 0;
 	HoldfastStatus status;
 
@@ -419,18 +422,16 @@ holdfast_lwlock_acquire_slow(LWLock *lock, LWLockMode mode, LWLockEntry *entry, 
 	{
 		set_entry(entry, lock, mode, ENTRY_QUEUED);
 		if (seen & LW_NOT_RECOVERABLE)
-			return give_up(lock, HOLDFAST_NOT_RECOVERABLE, handoff);
+			return give_up(lock, HOLDFAST_NOT_RECOVERABLE);
 		if (spin_for_free(lock, mode, stops))
 		{
 			if (holdfast_lwlock_attempt(lock, mode, entry, stops, &seen))
 				break;
 			set_entry(entry, lock, mode, ENTRY_QUEUED);
 		}
-		if (wakeups >= HANDOFF_AFTER)
-			handoff = LW_HANDOFF;
-		status = enqueue(lock, mode, wakeups > 0, handoff);
+		status = enqueue(lock, mode, wakeups > 0, wakeups >= HANDOFF_AFTER ? LW_HANDOFF : 0);
 		if (status < 0)
-			return give_up(lock, status, handoff);
+			return give_up(lock, status);
 		if (holdfast_lwlock_attempt(lock, mode, entry, stops, &seen))
 		{
 			INJECT_POINT(
@@ -440,9 +441,9 @@ holdfast_lwlock_acquire_slow(LWLock *lock, LWLockMode mode, LWLockEntry *entry, 
 			break;
 		}
 		set_entry(entry, lock, mode, ENTRY_QUEUED);
-		status = sleep_until_unlinked(lock, deadline_ns);
+		status = sleep_until_unlinked(lock, deadline_ns, LW_HANDOFF);
 		if (status < 0)
-			return give_up(lock, status, handoff);
+			return give_up(lock, status);
 		INJECT_POINT(
 			"lwlock/acquire/woken", INJECT_ANYWHERE,
 			"WAKING is set and nobody is on the way: recovery clears it and wakes the others");
@@ -452,8 +453,9 @@ holdfast_lwlock_acquire_slow(LWLock *lock, LWLockMode mode, LWLockEntry *entry, 
 		if (holdfast_lwlock_attempt(lock, mode, entry, stops, &seen))
 			break;
 	}
-	if (handoff != 0)
-		(void) __atomic_fetch_and(&lock->state, ~handoff, __ATOMIC_RELAXED);
+	/* Another who was passed over, and still waits, asks again when its next interval has passed. */
+	if (__atomic_load_n(&lock->state, __ATOMIC_RELAXED) & LW_HANDOFF)
+		(void) __atomic_fetch_and(&lock->state, ~LW_HANDOFF, __ATOMIC_RELAXED);
 	return acquired_status(seen, wakeups > 0 ? HOLDFAST_WAITED : HOLDFAST_OK);
 }
 
@@ -466,7 +468,7 @@ holdfast_lwlock_acquire_or_wait_slow(LWLock *lock, LWLockMode mode, LWLockEntry 
 	set_entry(entry, lock, mode, ENTRY_QUEUED);
 	status = enqueue(lock, LW_WAIT_UNTIL_FREE, true, 0);
 	if (status < 0)
-		return give_up(lock, status, 0);
+		return give_up(lock, status);
 	/* The next release must look at the queue, even when a woken waiter is on its way. */
 	(void) __atomic_fetch_and(&lock->state, ~LW_WAKING, __ATOMIC_RELAXED);
 	if (holdfast_lwlock_attempt(lock, mode, entry, LW_STOPS_NEWCOMER, &seen))
@@ -476,9 +478,9 @@ holdfast_lwlock_acquire_or_wait_slow(LWLock *lock, LWLockMode mode, LWLockEntry 
 	}
 	set_entry(entry, lock, mode, ENTRY_QUEUED);
 	if (seen & LW_NOT_RECOVERABLE)
-		return give_up(lock, HOLDFAST_NOT_RECOVERABLE, 0);
-	status = sleep_until_unlinked(lock, DEADLINE_NEVER);
-	return status < 0 ? give_up(lock, status, 0) : HOLDFAST_BUSY;
+		return give_up(lock, HOLDFAST_NOT_RECOVERABLE);
+	status = sleep_until_unlinked(lock, DEADLINE_NEVER, 0);
+	return status < 0 ? give_up(lock, status) : HOLDFAST_BUSY;
 }
 
 /* ---- waiting for a variable ---- */
@@ -513,7 +515,7 @@ holdfast_lwlock_wait_for_var(LWLock *lock, LWLockEntry *entry, uint64_t *valptr,
 		set_entry(entry, lock, LW_WAIT_UNTIL_FREE, ENTRY_QUEUED);
 		status = enqueue(lock, LW_WAIT_UNTIL_FREE, true, 0);
 		if (status < 0)
-			return give_up(lock, status, 0);
+			return give_up(lock, status);
 		(void) __atomic_fetch_and(&lock->state, ~LW_WAKING, __ATOMIC_SEQ_CST);
 		status = var_says(lock, valptr, oldval, newval);
 		if (status != HOLDFAST_BUSY)
@@ -521,8 +523,8 @@ holdfast_lwlock_wait_for_var(LWLock *lock, LWLockEntry *entry, uint64_t *valptr,
 			(void) dequeue_self(lock);
 			return status;
 		}
-		status = sleep_until_unlinked(lock, DEADLINE_NEVER);
+		status = sleep_until_unlinked(lock, DEADLINE_NEVER, 0);
 		if (status < 0)
-			return give_up(lock, status, 0);
+			return give_up(lock, status);
 	}
 }
