@@ -395,6 +395,9 @@ give_up(LWLock *lock, HoldfastStatus status)
 {
 	uint64_t word;
 
+	if (status == HOLDFAST_NOT_RECOVERABLE &&
+		__atomic_load_n(&holdfast_shmem.proc_global->reset_needed, __ATOMIC_ACQUIRE))
+		status = HOLDFAST_RESET_NEEDED;
 	(void) dequeue_self(lock);
 	word = __atomic_and_fetch(&lock->state, ~LW_HANDOFF, __ATOMIC_RELAXED);
 	if (status != HOLDFAST_RESET_NEEDED && lw_is_free(word) && (word & LW_HAS_WAITERS))

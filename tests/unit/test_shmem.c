@@ -1,0 +1,164 @@
+/*
+ * test_shmem.c
+ *		The segment's allocator and index.
+ */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../support/fixture.h"
+#include "shmem_layout.h"
+
+TestSuite(shmem, .timeout = 60);
+
+Test(shmem, nothing_works_before_there_is_a_segment)
+{
+	HoldfastShmemConfig too_many = {.max_procs = HOLDFAST_PROCS_MAX + 1};
+	HoldfastShmemConfig too_large = {.user_size = (Size) 1 << 50};
+	bool found;
+
+	cr_assert(ShmemAlloc(8) == NULL);
+	cr_assert(holdfast_last_error()->status == HOLDFAST_MISUSE);
+	cr_assert(ShmemInitStruct("x", 8, &found) == NULL && !found);
+	cr_assert(holdfast_shmem_publish() == HOLDFAST_MISUSE);
+	cr_assert(holdfast_shmem_create(&too_many) == HOLDFAST_MISUSE);
+	cr_assert(holdfast_shmem_create(&too_large) == HOLDFAST_MISUSE);
+	cr_assert(!ShmemAddrIsValid(&found));
+}
+
+Test(shmem, allocations_are_aligned_zero_and_disjoint)
+{
+	char *a, *b;
+
+	cluster_start();
+	a = ShmemAlloc(100);
+	b = ShmemAlloc(100);
+	cr_assert(a != NULL && b != NULL);
+	cr_assert(shmem_offset(a) % 128 == 0 && shmem_offset(b) % 128 == 0);
+	cr_assert(b >= a + 100);
+	for (int i = 0; i < 100; i++)
+		cr_assert(a[i] == 0);
+	cr_assert(ShmemAddrIsValid(a) && !ShmemAddrIsValid(&a));
+	cluster_stop();
+}
+
+Test(shmem, running_out_is_an_error_and_takes_nothing)
+{
+	uint64_t before;
+
+	cluster_start();
+	before = ((PGShmemHeader *) holdfast_shmem.base)->freeoffset;
+	cr_assert(ShmemAlloc((Size) 1 << 30) == NULL);
+	cr_assert(holdfast_last_error()->status == HOLDFAST_LIMIT);
+	cr_assert(ShmemAlloc(SIZE_MAX) == NULL);
+	cr_assert(((PGShmemHeader *) holdfast_shmem.base)->freeoffset == before);
+	cr_assert(ShmemAlloc(64) != NULL);
+	cluster_stop();
+}
+
+static int
+find_it(int arg)
+{
+	bool found;
+	uint64_t *structure = ShmemInitStruct("thing", sizeof(uint64_t), &found);
+
+	(void) arg;
+	if (structure == NULL || !found || *structure != 42)
+		return 1;
+	*structure = 43;
+	return 0;
+}
+
+Test(shmem, a_structure_is_found_by_its_name)
+{
+	uint64_t *structure;
+	bool found;
+
+	cluster_start();
+	structure = ShmemInitStruct("thing", sizeof(uint64_t), &found);
+	cr_assert(structure != NULL && !found && *structure == 0);
+	*structure = 42;
+	cr_assert(child_wait(child_start(find_it, 0)) == 0);
+	cr_assert(*structure == 43);
+	cluster_stop();
+}
+
+Test(shmem, names_and_sizes_are_checked)
+{
+	char long_name[SHMEM_INDEX_KEYSIZE + 1];
+	bool found;
+
+	cluster_start();
+	memset(long_name, 'n', sizeof(long_name));
+	long_name[SHMEM_INDEX_KEYSIZE] = '\0';
+	cr_assert(ShmemInitStruct(long_name, 8, &found) == NULL);
+	long_name[SHMEM_INDEX_KEYSIZE - 1] = '\0';
+	cr_assert(ShmemInitStruct(long_name, 8, &found) != NULL);
+	cr_assert(ShmemInitStruct(NULL, 8, &found) == NULL);
+	cr_assert(ShmemInitStruct("", 8, &found) == NULL);
+	cr_assert(ShmemInitStruct("sized", 8, &found) != NULL);
+	cr_assert(ShmemInitStruct("sized", 16, &found) == NULL);
+	cr_assert(holdfast_last_error()->status == HOLDFAST_MISUSE);
+	cr_assert(ShmemInitStruct("sized", 8, &found) != NULL && found, "the lock was released");
+	cluster_stop();
+}
+
+Test(shmem, the_index_fills_up)
+{
+	char name[16];
+	bool found;
+	int count = 0;
+
+	cluster_start();
+	do
+	{
+		(void) snprintf(name, sizeof(name), "s%d", count++);
+	} while (ShmemInitStruct(name, 8, &found) != NULL);
+	cr_assert(holdfast_last_error()->status == HOLDFAST_LIMIT);
+	cr_assert(count > 100 && count <= SHMEM_INDEX_SIZE);
+	cluster_stop();
+}
+
+Test(shmem, an_entry_that_points_outside_is_refused)
+{
+	bool found;
+
+	cluster_start();
+	cr_assert(ShmemInitStruct("evil", 8, &found) != NULL);
+	for (int i = 0; i < SHMEM_INDEX_SIZE; i++)
+	{
+		if (strcmp(holdfast_shmem.index->entry[i].name, "evil") == 0)
+			holdfast_shmem.index->entry[i].offset = UINT64_MAX - 4;
+	}
+	cr_assert(ShmemInitStruct("evil", 8, &found) == NULL);
+	cluster_stop();
+}
+
+Test(shmem, tables_are_believed_only_when_sane)
+{
+	ShmemAccess access;
+	LWLockPadded *array;
+	char *copy;
+	PGShmemHeader *header;
+
+	cluster_start();
+	copy = malloc(holdfast_shmem.size);
+	for (uint64_t where = sizeof(PGShmemHeader); where < sizeof(PGShmemHeader) + 4096; where += 8)
+	{
+		memcpy(copy, holdfast_shmem.base, holdfast_shmem.size);
+		*(uint64_t *) (copy + where) ^= UINT64_C(0x5a5a5a5a5a5a5a5a);
+		access = (ShmemAccess){.base = copy, .size = holdfast_shmem.size};
+		(void) holdfast_shmem_find_tables(&access, &array); /* must only not crash */
+	}
+	memcpy(copy, holdfast_shmem.base, holdfast_shmem.size);
+	access = (ShmemAccess){.base = copy, .size = holdfast_shmem.size};
+	cr_assert(holdfast_shmem_find_tables(&access, &array));
+	header = (PGShmemHeader *) copy;
+	header->indexoffset = holdfast_shmem.size - 8;
+	access = (ShmemAccess){.base = copy, .size = holdfast_shmem.size};
+	cr_assert(!holdfast_shmem_find_tables(&access, &array));
+	free(copy);
+	cluster_stop();
+}
