@@ -57,8 +57,7 @@ static bool
 match_segment(const HoldfastOrphan *orphan, void *arg)
 {
 	SegmentSearch *search = arg;
-	bool ours =
-		!orphan->half_made && orphan->device == search->device && orphan->inode == search->inode;
+	bool ours = orphan->device == search->device && orphan->inode == search->inode;
 
 	if (!ours || (search->wanted >= 0 && orphan->shmid != search->wanted))
 		return true;

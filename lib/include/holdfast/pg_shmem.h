@@ -138,7 +138,6 @@ typedef struct HoldfastOrphan
 	uint64_t nattch;
 	pid_t creator_pid;
 	bool removed;			/* SHM_DEST: gone when the last process detaches */
-	bool half_made;			/* no header yet: creator died between shmget and header */
 	bool incarnation_alive; /* some process still attached, or its creator lives */
 	HoldfastCookie cookie;
 	uint64_t device, inode; /* of its data directory */
