@@ -422,7 +422,9 @@ take_directory(const HoldfastLockfile *self)
 	INJECT_POINT("lockfile/create/judged", INJECT_ANYWHERE,
 				 "the stale lockfile is still there: as before the start");
 	status = install(self, replace);
-	if (status == HOLDFAST_OK && replace)
+	if (status < 0)
+		UnlinkLockFiles(0, 0); /* it may be in place, only not synced */
+	else if (replace)
 		replaced = found;
 	return status;
 }
@@ -444,10 +446,15 @@ CreateDataDirLockFile(bool amPostmaster)
 	mine.file = self;
 	mine.pid = self.pid;
 	status = take_directory(&self);
-	if (status == HOLDFAST_OK)
-		status = on_proc_exit(UnlinkLockFiles, 0);
 	if (status < 0)
-		UnlinkLockFiles(0, 0); /* removes the file only if it got so far as to be ours */
+	{
+		mine.pid = 0;
+		drop_guard();
+		return status;
+	}
+	status = on_proc_exit(UnlinkLockFiles, 0);
+	if (status < 0)
+		UnlinkLockFiles(0, 0);
 	return status;
 }
 

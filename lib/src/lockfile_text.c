@@ -138,7 +138,8 @@ copy_line(const Line *line, char *to, Size size)
 {
 	if (line->length >= size)
 		return false;
-	memcpy(to, line->start, line->length);
+	if (line->length > 0) /* a line that is missing points nowhere */
+		memcpy(to, line->start, line->length);
 	to[line->length] = '\0';
 	return true;
 }
@@ -146,7 +147,8 @@ copy_line(const Line *line, char *to, Size size)
 static bool
 line_is(const Line *line, const char *text)
 {
-	return line->length == strlen(text) && memcmp(line->start, text, line->length) == 0;
+	return line->length != 0 && line->length == strlen(text) &&
+		   memcmp(line->start, text, line->length) == 0;
 }
 
 /* ---- PostgreSQL's lines ---- */
