@@ -31,7 +31,7 @@ typedef enum ClusterOnCrash
 #define CLUSTER_WORKERS_DEFAULT    4
 #define CLUSTER_WORKERS_MAX        256
 #define CLUSTER_ACCOUNTS_DEFAULT   16
-#define CLUSTER_ACCOUNTS_MAX       1024
+#define CLUSTER_ACCOUNTS_MAX       128 /* an audit holds all their locks at once */
 #define CLUSTER_AUDIT_MS_DEFAULT   1000
 #define CLUSTER_QUIT_MS_DEFAULT    5000 /* PostgreSQL's SIGKILL_CHILDREN_AFTER_SECS */
 #define CLUSTER_RECOVER_MS_DEFAULT 1000
@@ -57,7 +57,7 @@ typedef struct ClusterConfig
 #define CLUSTER_STOPPED    0
 #define CLUSTER_UNBALANCED 1 /* an audit failed: money appeared or vanished */
 #define CLUSTER_REFUSED    3 /* could not start here: directory in use, no segment, bad lockfile ... */
-#define CLUSTER_IMMEDIATE  2 /* shut down without order: SIGQUIT, or the lockfile was taken away */
+#define CLUSTER_IMMEDIATE  5 /* shut down without order: SIGQUIT, or the lockfile was taken away */
 
 /*
  * Runs the cluster until it is told to stop.  The segment is gone when it returns; the lockfile goes by the
