@@ -1,0 +1,43 @@
+/*
+ * results.h
+ *		The results of a run, kept until it is over, and written as JSON, JUnit and TAP.
+ *
+ * Owner: a ResultList owns copies of everything.  Writers take any bytes and give valid files.
+ */
+#ifndef HOLDFAST_TOOLS_RESULTS_H
+#define HOLDFAST_TOOLS_RESULTS_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "runner/result.h"
+#include "runner/runner.h"
+
+#define RESULTS_SCHEMA_VERSION 1
+
+typedef struct ResultList
+{
+	ScenarioResult *item;
+	size_t count, capacity;
+	bool out_of_memory;
+} ResultList;
+
+void results_add(ResultList *list, const ScenarioResult *result);
+void results_free(ResultList *list);
+
+typedef struct RunInfo
+{
+	uint64_t seed;
+	const char *plan; /* NULL: none */
+	const char *outcome;
+	int exit_code;
+	const RunnerSummary *summary;
+} RunInfo;
+
+const char *scenario_status_name(ScenarioStatus status); /* "pass" */
+
+bool results_write_json(const ResultList *list, const RunInfo *info, FILE *out);
+bool results_write_junit(const ResultList *list, const RunInfo *info, FILE *out);
+bool results_write_tap(const ResultList *list, const RunInfo *info, FILE *out);
+
+#endif
