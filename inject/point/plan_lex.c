@@ -321,9 +321,12 @@ plan_duration(PlanCursor *cursor, int64_t *nanoseconds)
 bool
 plan_fraction(PlanCursor *cursor, uint64_t percent, uint32_t *parts_per_1e9)
 {
-	uint64_t parts = percent * (INJECT_ALWAYS / 100);
+	uint64_t parts;
 	uint32_t weight = INJECT_ALWAYS / 100;
 
+	if (percent > 100)
+		return plan_error(cursor, cursor->place, NULL, "a percentage is at most 100");
+	parts = percent * weight;
 	if (here(cursor) == '.')
 	{
 		step_over(cursor);
