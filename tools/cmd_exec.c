@@ -1,0 +1,264 @@
+/*
+ * cmd_exec.c
+ *		`holdfast exec`: runs any dynamic program, and its children, under a fault plan.
+ *
+ * The program is started with holdfast_preload.so in front of what LD_PRELOAD already says and finds the control table
+ * through an inherited descriptor.  Its stdin and stdout are its own; the report goes to stderr, or as JSON to a file.
+ * The exit code is the program's (128 + signal), or 1 when an armed fault never fired.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <libgen.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "inject.h"
+#include "results/json_writer.h"
+
+static struct
+{
+	const char *plan, *json, *preload;
+	bool quiet;
+} opt;
+
+static const Option *
+exec_options(void)
+{
+	static const Option options[] = {
+		{"--plan", OPTION_STRING, &opt.plan, "PLAN", "the faults"},
+		{"--json", OPTION_STRING, &opt.json, "FILE", "the report as JSON"},
+		{"--preload", OPTION_STRING, &opt.preload, "FILE", "another holdfast_preload.so"},
+		{"--quiet|-q", OPTION_FLAG, &opt.quiet, NULL, "no report on stderr"},
+		{0},
+	};
+
+	return options;
+}
+
+/* ---- starting ---- */
+
+static const char *const preload_places[] = {
+	"../lib/holdfast_preload.so", "../lib/holdfast/holdfast_preload.so", "holdfast_preload.so"};
+
+/* Beside this program, as built or as installed. */
+static bool
+find_preload(char *path, size_t size)
+{
+	char self[PATH_MAX];
+	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	const char *directory;
+
+	if (opt.preload != NULL)
+		return realpath(opt.preload, path) != NULL && access(path, R_OK) == 0;
+	if (length <= 0)
+		return false;
+	self[length] = '\0';
+	directory = dirname(self);
+	for (size_t i = 0; i < sizeof(preload_places) / sizeof(preload_places[0]); i++)
+	{
+		(void) snprintf(path, size, "%s/%s", directory, preload_places[i]);
+		if (access(path, R_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* In front of what is there: sanitizers and other preloads keep working. */
+static bool
+extend_ld_preload(const char *path)
+{
+	const char *before = getenv("LD_PRELOAD");
+	char *value;
+	bool set;
+
+	if (before == NULL || before[0] == '\0')
+		return setenv("LD_PRELOAD", path, 1) == 0;
+	if (asprintf(&value, "%s:%s", path, before) < 0)
+		return false;
+	set = setenv("LD_PRELOAD", value, 1) == 0;
+	free(value);
+	return set;
+}
+
+static pid_t
+start(const char *preload, char **command)
+{
+	InjectError error;
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return pid;
+	if (inject_table_export(&error) == INJECT_OK && extend_ld_preload(preload))
+	{
+		(void) execvp(command[0], command);
+		(void) fprintf(stderr, "holdfast: could not run \"%s\": %s\n", command[0], strerror(errno));
+	}
+	_exit(errno == ENOENT ? 127 : 126);
+}
+
+/* ---- reporting ---- */
+
+static void
+describe_end(int status, char *text, size_t size)
+{
+	if (WIFSIGNALED(status))
+		(void) snprintf(text, size, "killed by SIG%s", sigabbrev_np(WTERMSIG(status)));
+	else
+		(void) snprintf(text, size, "exit %d", WEXITSTATUS(status));
+}
+
+static void
+report_text(int status, FILE *out)
+{
+	InjectItemInfo item;
+	InjectProcInfo proc;
+	char end[64];
+
+	describe_end(status, end, sizeof(end));
+	(void) fprintf(out, "holdfast: %s\n", end);
+	for (int i = 0; inject_item_at(i, &item); i++)
+		(void) fprintf(out, "  %-44s reached %" PRIu64 ", fired %" PRIu64 "%s\n", item.text,
+					   item.hits, item.fires,
+					   item.fires == 0 && item.can_fire ? "  <- armed, never fired" : "");
+	for (int i = 0; inject_proc_at(i, &proc); i++)
+	{
+		if (proc.fires > 0)
+			(void) fprintf(out,
+						   "  pid %-8d %s at %s, hit %" PRIu64 "; %" PRIu64 " fired in all%s\n",
+						   (int) proc.pid, proc.last_action, proc.last_point, proc.last_hit,
+						   proc.fires, proc.live ? "" : "; it has ended");
+	}
+}
+
+static bool
+report_json(int status, int unfired, FILE *out)
+{
+	InjectItemInfo item;
+	InjectProcInfo proc;
+	JsonWriter json;
+
+	json_begin(&json, out);
+	json_object(&json, NULL);
+	json_int(&json, "schema_version", 1);
+	json_string(&json, "plan", opt.plan);
+	json_int(&json, WIFSIGNALED(status) ? "signal" : "exit",
+			 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+	json_int(&json, "never_fired", unfired);
+	json_array(&json, "items");
+	for (int i = 0; inject_item_at(i, &item); i++)
+	{
+		json_object(&json, NULL);
+		json_string(&json, "text", item.text);
+		json_uint(&json, "hits", item.hits);
+		json_uint(&json, "fires", item.fires);
+		json_object_end(&json);
+	}
+	json_array_end(&json);
+	json_array(&json, "procs");
+	for (int i = 0; inject_proc_at(i, &proc); i++)
+	{
+		json_object(&json, NULL);
+		json_int(&json, "pid", proc.pid);
+		json_bool(&json, "live", proc.live);
+		json_uint(&json, "hits", proc.hits);
+		json_uint(&json, "fires", proc.fires);
+		json_string(&json, "last_point", proc.last_point);
+		json_uint(&json, "last_hit", proc.last_hit);
+		json_string(&json, "last_action", proc.last_action);
+		json_object_end(&json);
+	}
+	json_array_end(&json);
+	json_object_end(&json);
+	return json_finish(&json);
+}
+
+static int
+report(int status)
+{
+	InjectError unfired_text;
+	int unfired = inject_unfired(NULL, 0, &unfired_text);
+
+	if (!opt.quiet)
+		report_text(status, stderr);
+	if (opt.json != NULL)
+	{
+		FILE *file = open_output(opt.json);
+
+		if (file == NULL || !report_json(status, unfired, file) || !close_output(file, opt.json))
+			return EXIT_INTERNAL;
+	}
+	if (unfired > 0)
+	{
+		(void) fprintf(stderr, "holdfast: armed, never fired: %s\n", unfired_text.message);
+		return EXIT_FINDINGS;
+	}
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int
+run_under_plan(char **command)
+{
+	char preload[PATH_MAX];
+	char text[400];
+	InjectError error;
+	int status;
+	pid_t pid;
+
+	if (!find_preload(preload, sizeof(preload)))
+	{
+		(void) fprintf(stderr, "holdfast: holdfast_preload.so is not beside this program; "
+							   "--preload FILE says where it is\n");
+		return EXIT_UNFIT;
+	}
+	if (inject_table_create(&error) != INJECT_OK || inject_arm(opt.plan, &error) != INJECT_OK)
+	{
+		inject_error_text(&error, text, sizeof(text));
+		return usage_error("plan: %s", text);
+	}
+	pid = start(preload, command);
+	if (pid < 0)
+	{
+		(void) fprintf(stderr, "holdfast: fork: %s\n", strerror(errno));
+		return EXIT_INTERNAL;
+	}
+	/* Ctrl-C is for the program; we stay to report. */
+	(void) signal(SIGINT, SIG_IGN);
+	(void) signal(SIGQUIT, SIG_IGN);
+	while (waitpid(pid, &status, 0) < 0)
+	{
+		if (errno != EINTR)
+			return EXIT_INTERNAL;
+	}
+	return report(status);
+}
+
+static int
+run_exec(int argc, char **argv)
+{
+	char **command;
+	int count;
+	int status = command_options(&command_exec, argc, argv, &count, &command);
+
+	if (status != EXIT_GOOD)
+		return status;
+	if (command == NULL || command[0] == NULL || count > 0)
+		return usage_error("exec wants a program after --: "
+						   "holdfast exec --plan PLAN -- PROGRAM [ARGUMENT...]");
+	if (opt.plan == NULL)
+		return usage_error("exec wants a --plan; `holdfast list points` shows what it can name");
+	return run_under_plan(command);
+}
+
+const Command command_exec = {
+	.name = "exec",
+	.usage = "--plan PLAN [OPTION...] -- PROGRAM [ARGUMENT...]",
+	.summary = "run any dynamic program under a fault plan",
+	.run = run_exec,
+	.options = exec_options,
+	.examples = "  holdfast exec --plan 'sysv/shm/shmget=#1 errno(ENOSPC)' -- ipcmk -M 4096\n",
+};

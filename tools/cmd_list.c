@@ -1,0 +1,222 @@
+/*
+ * cmd_list.c
+ *		`holdfast list`: the scenarios, the fault points.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "command.h"
+#include "inject.h"
+#include "results/json_writer.h"
+#include "runner/scenario.h"
+
+static struct
+{
+	bool json;
+	bool cases;
+} opt;
+
+static const Option *
+list_options(void)
+{
+	static const Option options[] = {
+		{"--json", OPTION_FLAG, &opt.json, NULL, "as JSON"},
+		{"--cases", OPTION_FLAG, &opt.cases, NULL, "scenarios: every case too"},
+		{0},
+	};
+
+	return options;
+}
+
+/* ---- scenarios ---- */
+
+static void
+print_cases(const ScenarioCaseList *cases)
+{
+	for (size_t i = 0; i < cases->count; i++)
+	{
+		const ScenarioCase *one = &cases->item[i];
+
+		(void) printf("    %s%s%s\n", one->name, one->unreachable != NULL ? "  unreachable: " : "",
+					  one->unreachable != NULL ? one->unreachable : "");
+	}
+}
+
+static void
+json_cases(JsonWriter *json, const ScenarioCaseList *cases)
+{
+	json_array(json, "cases");
+	for (size_t i = 0; i < cases->count; i++)
+	{
+		json_object(json, NULL);
+		json_string(json, "name", cases->item[i].name);
+		json_string(json, "unreachable", cases->item[i].unreachable);
+		json_object_end(json);
+	}
+	json_array_end(json);
+}
+
+static int
+list_scenarios(void)
+{
+	JsonWriter json;
+
+	json_begin(&json, stdout);
+	if (opt.json)
+	{
+		json_object(&json, NULL);
+		json_int(&json, "schema_version", 1);
+		json_array(&json, "scenarios");
+	}
+	for (size_t i = 0; i < scenario_count; i++)
+	{
+		const Scenario *scenario = scenario_table[i];
+		ScenarioCaseList cases = {0};
+
+		scenario->list(&cases);
+		if (cases.out_of_memory)
+			return EXIT_INTERNAL;
+		if (opt.json)
+		{
+			json_object(&json, NULL);
+			json_string(&json, "id", scenario->id);
+			json_string(&json, "summary", scenario->summary);
+			json_cases(&json, &cases);
+			json_array(&json, "mutants");
+			for (const char *const *mutant = scenario->mutants; mutant != NULL && *mutant != NULL;
+				 mutant++)
+				json_string(&json, NULL, *mutant);
+			json_array_end(&json);
+			json_object_end(&json);
+		}
+		else
+		{
+			(void) printf("%-28s %4zu  %s\n", scenario->id, cases.count, scenario->summary);
+			if (opt.cases)
+				print_cases(&cases);
+		}
+		scenario_cases_free(&cases);
+	}
+	if (!opt.json)
+		return EXIT_GOOD;
+	json_array_end(&json);
+	json_object_end(&json);
+	return json_finish(&json) ? EXIT_GOOD : EXIT_INTERNAL;
+}
+
+/* ---- points ---- */
+
+static const struct
+{
+	unsigned bit;
+	const char *actions;
+} action_names[] = {
+	{INJECT_CAN_DIE, "kill signal stop exit abort"},
+	{INJECT_CAN_WAIT, "pause barrier spin yield"},
+	{INJECT_CAN_SLEEP, "sleep"},
+	{INJECT_CAN_CALL, "call"},
+	{INJECT_CAN_ERRNO, "errno return"},
+	{INJECT_CAN_SHORT, "short"},
+	{INJECT_CAN_SKIP, "skip"},
+	{INJECT_CAN_CORRUPT, "corrupt"},
+	{INJECT_CAN_TORN, "torn"},
+};
+
+static void
+print_point(const InjectPointInfo *point)
+{
+	(void) printf("%-36s %s:%d\n", point->name, point->file, point->line);
+	if (point->corpse[0] != '\0')
+		(void) printf("    corpse: %s\n", point->corpse);
+	if (point->errnos == NULL)
+		return;
+	(void) printf("    errno:");
+	for (const int *error = point->errnos; *error != 0; error++)
+		(void) printf(" %s", strerrorname_np(*error));
+	(void) printf("\n");
+}
+
+static void
+json_point(JsonWriter *json, const InjectPointInfo *point)
+{
+	json_object(json, NULL);
+	json_string(json, "name", point->name);
+	json_string(json, "file", point->file);
+	json_int(json, "line", point->line);
+	json_string(json, "corpse", point->corpse);
+	json_bool(json, "no_malloc", (point->context & INJECT_NO_MALLOC) != 0);
+	json_bool(json, "no_sleep", (point->context & INJECT_NO_SLEEP) != 0);
+	json_array(json, "actions");
+	for (size_t i = 0; i < sizeof(action_names) / sizeof(action_names[0]); i++)
+	{
+		const char *name = action_names[i].actions;
+
+		while ((point->actions & action_names[i].bit) && *name != '\0')
+		{
+			size_t length = strcspn(name, " ");
+
+			json_bytes(json, NULL, name, length);
+			name += length + (name[length] == ' ');
+		}
+	}
+	json_array_end(json);
+	json_array(json, "errnos");
+	for (const int *error = point->errnos; error != NULL && *error != 0; error++)
+		json_string(json, NULL, strerrorname_np(*error));
+	json_array_end(json);
+	json_string(json, "arg", point->arg);
+	json_object_end(json);
+}
+
+static int
+list_points(void)
+{
+	InjectPointInfo point;
+	JsonWriter json;
+
+	json_begin(&json, stdout);
+	if (opt.json)
+	{
+		json_object(&json, NULL);
+		json_int(&json, "schema_version", 1);
+		json_array(&json, "points");
+	}
+	for (int i = 0; inject_point_at(i, &point); i++)
+	{
+		if (opt.json)
+			json_point(&json, &point);
+		else
+			print_point(&point);
+	}
+	if (!opt.json)
+		return EXIT_GOOD;
+	json_array_end(&json);
+	json_object_end(&json);
+	return json_finish(&json) ? EXIT_GOOD : EXIT_INTERNAL;
+}
+
+static int
+run_list(int argc, char **argv)
+{
+	static const char *const kinds[] = {"scenarios", "points", NULL};
+	int count;
+	int status = command_options(&command_list, argc, argv, &count, NULL);
+
+	if (status != EXIT_GOOD)
+		return status;
+	if (count == 0 || (count == 1 && strcmp(argv[0], "scenarios") == 0))
+		return list_scenarios();
+	if (count == 1 && strcmp(argv[0], "points") == 0)
+		return list_points();
+	return usage_error("list knows scenarios and points, not \"%s\"%s", argv[count > 1 ? 1 : 0],
+					   did_you_mean(argv[0], kinds));
+}
+
+const Command command_list = {
+	.name = "list",
+	.usage = "[scenarios|points] [OPTION...]",
+	.summary = "the scenarios, or the points where faults can be injected",
+	.run = run_list,
+	.options = list_options,
+};
