@@ -11,7 +11,7 @@
 #include <holdfast/holdfast.h>
 
 #include "command.h"
-#include "point/suggest.h"
+#include "inject.h"
 
 const Command *const command_table[] = {
 	&command_doctor,
@@ -57,7 +57,12 @@ const char *
 did_you_mean(const char *word, const char *const *candidates)
 {
 	static char text[160];
-	const char *nearest = inject_suggest(word, candidates);
+	const char *nearest;
+	size_t count = 0;
+
+	while (candidates[count] != NULL)
+		count++;
+	nearest = inject_suggest(word, candidates, count);
 
 	if (nearest == NULL)
 		return "";
