@@ -4,12 +4,20 @@
  *
  * A PID is only a number: it is reused, a zombie keeps it, a thread can have it.  A process is a PID together with
  * its start time; whether it runs is asked through a pidfd, which polls readable as soon as the process has ended,
- * reaped or not.
+ * reaped or not.  The state letter of /proc/PID/stat is not asked: Z is also a leader that left its threads running.
+ *
+ * /proc may be the one of another PID namespace (an unshare without a mount), where our numbers mean other processes.
+ * The start time is read only after the number has been translated.  What cannot be found out is no proof of death.
+ * Start times are counted from the reader's own boot time: all processes of a cluster share one time namespace.
+ *
+ * Owner: nothing is kept between calls.  Thread safe; async-signal-safe but for snprintf; survives a death anywhere.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -21,6 +29,7 @@
 #include "identity.h"
 
 #define START_TIME_FIELD 22 /* of /proc/PID/stat, counted from 1 */
+#define BOOT_ID_LENGTH   36
 
 /* Reads a small file whole; -1 with errno. */
 static ssize_t
@@ -43,62 +52,145 @@ read_small_file(const char *path, char *buffer, size_t size)
 	return got;
 }
 
-uint64_t
-holdfast_process_start_time(pid_t pid)
+/* What the process of `pidfd` is called under /proc; 0 when it is not to be seen there. */
+static pid_t
+number_under_proc(int pidfd)
+{
+	char path[64];
+	char text[512];
+	const char *line;
+
+	/* Of this thread: /proc/self has no files once the main thread has ended. */
+	(void) snprintf(path, sizeof(path), "/proc/thread-self/fdinfo/%d", pidfd);
+	if (read_small_file(path, text, sizeof(text)) <= 0)
+		return 0;
+	line = strstr(text, "\nPid:");
+	if (line == NULL)
+		return 0;
+	return (pid_t) strtol(line + strlen("\nPid:"), NULL, 10); /* -1: reaped meanwhile */
+}
+
+/* Without pidfds nothing translates: true when /proc calls us what we call ourselves. */
+static bool
+proc_is_of_our_namespace(void)
+{
+	char text[32];
+	ssize_t got = readlink("/proc/self", text, sizeof(text) - 1);
+
+	if (got <= 0)
+		return false;
+	text[got] = '\0';
+	return strtol(text, NULL, 10) == (long) getpid();
+}
+
+/* `number` is one under /proc. */
+static uint64_t
+read_start_time(pid_t number)
 {
 	char path[64];
 	char stat_line[1024];
 	const char *field;
 	uint64_t value = 0;
 
-	(void) snprintf(path, sizeof(path), "/proc/%d/stat", (int) pid);
-	if (pid <= 0 || read_small_file(path, stat_line, sizeof(stat_line)) <= 0)
+	(void) snprintf(path, sizeof(path), "/proc/%d/stat", (int) number);
+	if (number <= 0 || read_small_file(path, stat_line, sizeof(stat_line)) <= 0)
 		return 0;
 	/* The name in parentheses may itself contain blanks and parentheses: fields are counted after the last. */
 	field = strrchr(stat_line, ')');
 	for (int i = 2; field != NULL && i < START_TIME_FIELD; i++)
 		field = strchr(field + 1, ' ');
-	if (field == NULL || sscanf(field, "%lu", &value) != 1)
+	if (field == NULL || sscanf(field, "%" SCNu64, &value) != 1)
 		return 0;
 	return value;
+}
+
+/* `pidfd` is what pidfd_open(pid) returned, `open_errno` why it did not. */
+static uint64_t
+start_time_of(pid_t pid, int pidfd, int open_errno)
+{
+	if (pidfd >= 0)
+		return read_start_time(number_under_proc(pidfd));
+	/* A kernel, a filter or a tool (valgrind) that knows no pidfds. */
+	if ((open_errno == ENOSYS || open_errno == EPERM) && proc_is_of_our_namespace())
+		return read_start_time(pid);
+	return 0;
+}
+
+/* The process has ended, reaped or not. */
+static bool
+has_ended(int pidfd)
+{
+	struct pollfd poller = {.fd = pidfd, .events = POLLIN};
+	int ready;
+
+	do
+		ready = poll(&poller, 1, 0);
+	while (ready < 0 && errno == EINTR);
+	return ready > 0 && (poller.revents & POLLIN) != 0;
+}
+
+static int
+open_pidfd(pid_t pid)
+{
+	return (int) syscall(SYS_pidfd_open, pid, 0);
+}
+
+uint64_t
+holdfast_process_start_time(pid_t pid)
+{
+	int pidfd;
+	uint64_t start_time;
+
+	if (pid <= 0)
+		return 0;
+	pidfd = open_pidfd(pid);
+	start_time = start_time_of(pid, pidfd, errno);
+	if (pidfd >= 0)
+		(void) close(pidfd);
+	return start_time;
 }
 
 bool
 holdfast_process_is_dead(pid_t pid, uint64_t start_time)
 {
-	struct pollfd poller = {.events = POLLIN};
-	uint64_t now;
-	int ended;
+	int pidfd;
+	int open_errno;
+	bool dead;
 
 	if (pid <= 0)
 		return true;
-	poller.fd = (int) syscall(SYS_pidfd_open, pid, 0);
-	if (poller.fd < 0)
-	{
-		/* ESRCH: nobody.  EINVAL (ENOENT since Linux 6.15): a thread's number, no process has it. */
-		return errno == ESRCH || errno == EINVAL || errno == ENOENT;
-	}
-	do
-		ended = poll(&poller, 1, 0);
-	while (ended < 0 && errno == EINTR);
-	(void) close(poller.fd);
-	if (ended > 0)
+	pidfd = open_pidfd(pid);
+	open_errno = errno;
+	/* ESRCH: nobody.  EINVAL (ENOENT in newer kernels): a thread's number, no process has it. */
+	if (pidfd < 0 && (open_errno == ESRCH || open_errno == EINVAL || open_errno == ENOENT))
 		return true;
-	if (start_time == 0)
-		return false;
-	now = holdfast_process_start_time(pid);
-	return now != 0 && now != start_time;
+	dead = pidfd >= 0 && has_ended(pidfd);
+	if (!dead && start_time != 0)
+	{
+		uint64_t now = start_time_of(pid, pidfd, open_errno);
+
+		dead = now != 0 && now != start_time; /* 0: not to be read, which proves nothing */
+	}
+	if (pidfd >= 0)
+		(void) close(pidfd);
+	return dead;
 }
 
 bool
 holdfast_identity_boot_id(char out[40])
 {
 	char text[64];
+	ssize_t got = read_small_file("/proc/sys/kernel/random/boot_id", text, sizeof(text));
 
-	if (read_small_file("/proc/sys/kernel/random/boot_id", text, sizeof(text)) < 36)
+	if (got < 0)
 		return false;
-	memcpy(out, text, 36);
-	out[36] = '\0';
+	if (got < BOOT_ID_LENGTH)
+	{
+		errno = EIO; /* read() set none */
+		return false;
+	}
+	memcpy(out, text, BOOT_ID_LENGTH);
+	out[BOOT_ID_LENGTH] = '\0';
 	return true;
 }
 
@@ -119,10 +211,14 @@ holdfast_identity_namespaces(uint64_t *pid_namespace, uint64_t *ipc_namespace)
 bool
 holdfast_identity_cookie(HoldfastCookie *out)
 {
-	do
+	for (;;)
 	{
-		if (getrandom(out, sizeof(*out), 0) != (ssize_t) sizeof(*out))
+		ssize_t got = getrandom(out, sizeof(*out), 0);
+
+		if (got < 0 && errno != EINTR)
 			return false;
-	} while (out->word[0] == 0 && out->word[1] == 0);
-	return true;
+		/* Fewer bytes come only when a signal interrupts a kernel that still gathers entropy: again. */
+		if (got == (ssize_t) sizeof(*out) && (out->word[0] != 0 || out->word[1] != 0))
+			return true;
+	}
 }
