@@ -117,7 +117,9 @@ look_at_segment(const struct stat *dir, HoldfastInspection *in)
 static char *
 copy_segment(IpcMemoryId shmid, Size size)
 {
-	char *copy = malloc(size);
+	/* Slots are aligned to cache lines in the segment, and must be in the copy. */
+	Size rounded = (size + CACHE_LINE_SIZE - 1) & ~(Size) (CACHE_LINE_SIZE - 1);
+	char *copy = aligned_alloc(CACHE_LINE_SIZE, rounded);
 	void *address;
 
 	if (copy == NULL)
