@@ -1,0 +1,126 @@
+/*
+ * locks.c
+ *		The peers: every lock that can be had in shared memory, behind one pair of functions.
+ */
+#include "bench.h"
+
+#ifdef HOLDFAST_BENCH_CK
+#include <ck_rwlock.h>
+_Static_assert(sizeof(ck_rwlock_t) <= sizeof(((BenchArena *) 0)->ck),
+			   "a ck_rwlock_t fits its place");
+#endif
+
+static void
+floor_acquire(void)
+{
+	uint64_t idle = 0;
+
+	while (!__atomic_compare_exchange_n(&bench_arena->floor_word, &idle, 1, false, __ATOMIC_ACQUIRE,
+										__ATOMIC_RELAXED))
+		idle = 0;
+}
+
+static void
+floor_release(void)
+{
+	(void) __atomic_fetch_sub(&bench_arena->floor_word, 1, __ATOMIC_RELEASE);
+}
+
+static void
+exclusive_acquire(void)
+{
+	if (LWLockAcquire(bench_lock, LW_EXCLUSIVE) < 0)
+		__builtin_trap();
+}
+
+static void
+shared_acquire(void)
+{
+	if (LWLockAcquire(bench_lock, LW_SHARED) < 0)
+		__builtin_trap();
+}
+
+static void
+conditional_acquire(void)
+{
+	while (LWLockConditionalAcquire(bench_lock, LW_EXCLUSIVE) != HOLDFAST_OK)
+		;
+}
+
+static void
+ours_release(void)
+{
+	if (LWLockRelease(bench_lock) < 0)
+		__builtin_trap();
+}
+
+static void
+robust_acquire(void)
+{
+	(void) pthread_mutex_lock(&bench_arena->robust);
+}
+
+static void
+robust_release(void)
+{
+	(void) pthread_mutex_unlock(&bench_arena->robust);
+}
+
+static void
+rwlock_write(void)
+{
+	(void) pthread_rwlock_wrlock(&bench_arena->rwlock);
+}
+
+static void
+rwlock_read(void)
+{
+	(void) pthread_rwlock_rdlock(&bench_arena->rwlock);
+}
+
+static void
+rwlock_release(void)
+{
+	(void) pthread_rwlock_unlock(&bench_arena->rwlock);
+}
+
+#ifdef HOLDFAST_BENCH_CK
+static void
+ck_write(void)
+{
+	ck_rwlock_write_lock((ck_rwlock_t *) bench_arena->ck);
+}
+
+static void
+ck_write_release(void)
+{
+	ck_rwlock_write_unlock((ck_rwlock_t *) bench_arena->ck);
+}
+
+static void
+ck_read(void)
+{
+	ck_rwlock_read_lock((ck_rwlock_t *) bench_arena->ck);
+}
+
+static void
+ck_read_release(void)
+{
+	ck_rwlock_read_unlock((ck_rwlock_t *) bench_arena->ck);
+}
+#endif
+
+const BenchLock bench_locks[] = {
+	{"holdfast-exclusive", NULL, false, exclusive_acquire, ours_release},
+	{"holdfast-shared", NULL, true, shared_acquire, ours_release},
+	{"holdfast-conditional", NULL, false, conditional_acquire, ours_release},
+	{"floor (CAS + fetch_sub)", "both", false, floor_acquire, floor_release},
+	{"robust pthread_mutex", "both", false, robust_acquire, robust_release},
+	{"pthread_rwlock write", "exclusive", false, rwlock_write, rwlock_release},
+	{"pthread_rwlock read", "shared", true, rwlock_read, rwlock_release},
+#ifdef HOLDFAST_BENCH_CK
+	{"ck_rwlock write", "exclusive", false, ck_write, ck_write_release},
+	{"ck_rwlock read", "shared", true, ck_read, ck_read_release},
+#endif
+	{0},
+};
