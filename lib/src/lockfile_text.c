@@ -2,9 +2,10 @@
  * lockfile_text.c
  *		The bytes of a lockfile: parse, format.  Pure functions, no memory, no system call.
  *
- * What PostgreSQL writes must be readable, in every shape it has had: one line (8.x, in the middle of a start), five
- * (socket locks), seven, eight; padded blanks; lines still empty.  What no server writes is refused with the line that is
- * wrong: PostgreSQL's own atoi() takes "12abc" for PID 12, deletes the file and starts.
+ * What PostgreSQL writes must be readable, in every shape it has had: one line (in the middle of a start), three with
+ * key and id in the last (up to 9.0), five (socket locks), seven, eight; padded blanks; lines still empty.  What no server
+ * writes is refused with the line that is wrong: PostgreSQL's own atoi() takes "12abc" for PID 12, deletes the file and
+ * starts.  So is a file without its last line end: cut short, its PID may be another's.
  */
 #include <inttypes.h>
 #include <limits.h>
@@ -32,6 +33,7 @@ typedef struct Lines
 	Line line[LINES_MAX + 1]; /* 1-based, as PostgreSQL counts them */
 	int count;
 	Size crc_offset; /* where line 15 starts */
+	bool more;       /* something follows line 15 */
 } Lines;
 
 static HoldfastStatus
@@ -63,6 +65,7 @@ split(const char *bytes, Size length, Lines *lines)
 			line->length--;
 		bytes = newline != NULL ? newline + 1 : end;
 	}
+	lines->more = bytes < end;
 }
 
 static bool
@@ -170,19 +173,32 @@ parse_pid(Line line, HoldfastLockfile *out)
 	return HOLDFAST_OK;
 }
 
-static HoldfastStatus
-parse_segment(Line line, HoldfastLockfile *out)
+static bool
+is_segment(Line line, HoldfastLockfile *out)
 {
 	uint64_t key, id;
 
-	if (is_blank(&line))
-		return HOLDFAST_OK;
 	if (!take_number(&line, UINT32_MAX, &key) || !take_number(&line, INT32_MAX, &id) ||
 		!is_blank(&line))
-		return damaged(LOCK_FILE_LINE_SHMEM_KEY, "not a shared memory key and ID");
+		return false;
 	out->has_segment = true;
 	out->shmem_key = key;
 	out->shmem_id = id;
+	return true;
+}
+
+/* A time; up to PostgreSQL 9.0 this was where key and id stood, and the last line. */
+static HoldfastStatus
+parse_start_time(const Lines *lines, HoldfastLockfile *out)
+{
+	Line line = lines->line[LOCK_FILE_LINE_START_TIME];
+	uint64_t number;
+
+	if (is_blank(&line) || (lines->count == LOCK_FILE_LINE_START_TIME && is_segment(line, out)))
+		return HOLDFAST_OK;
+	if (!is_number(line, INT64_MAX, &number))
+		return damaged(LOCK_FILE_LINE_START_TIME, "not a time");
+	out->start_time_s = (int64_t) number;
 	return HOLDFAST_OK;
 }
 
@@ -196,12 +212,9 @@ parse_postgres_lines(const Lines *lines, HoldfastLockfile *out)
 		return status;
 	if (!copy_line(&lines->line[LOCK_FILE_LINE_DATA_DIR], out->data_dir, sizeof(out->data_dir)))
 		return damaged(LOCK_FILE_LINE_DATA_DIR, "too long");
-	if (!is_blank(&lines->line[LOCK_FILE_LINE_START_TIME]))
-	{
-		if (!is_number(lines->line[LOCK_FILE_LINE_START_TIME], INT64_MAX, &number))
-			return damaged(LOCK_FILE_LINE_START_TIME, "not a time");
-		out->start_time_s = (int64_t) number;
-	}
+	status = parse_start_time(lines, out);
+	if (status < 0)
+		return status;
 	if (!is_blank(&lines->line[LOCK_FILE_LINE_PORT]))
 	{
 		if (!is_number(lines->line[LOCK_FILE_LINE_PORT], 65535, &number))
@@ -214,9 +227,9 @@ parse_postgres_lines(const Lines *lines, HoldfastLockfile *out)
 	if (!copy_line(&lines->line[LOCK_FILE_LINE_LISTEN_ADDR], out->listen_addr,
 				   sizeof(out->listen_addr)))
 		return damaged(LOCK_FILE_LINE_LISTEN_ADDR, "too long");
-	status = parse_segment(lines->line[LOCK_FILE_LINE_SHMEM_KEY], out);
-	if (status < 0)
-		return status;
+	if (!is_blank(&lines->line[LOCK_FILE_LINE_SHMEM_KEY]) &&
+		!is_segment(lines->line[LOCK_FILE_LINE_SHMEM_KEY], out))
+		return damaged(LOCK_FILE_LINE_SHMEM_KEY, "not a shared memory key and ID");
 	if (!copy_line(&lines->line[LOCK_FILE_LINE_PM_STATUS], out->status, sizeof(out->status)))
 		return damaged(LOCK_FILE_LINE_PM_STATUS, "too long");
 	return HOLDFAST_OK;
@@ -272,6 +285,8 @@ check_crc(const char *bytes, const Lines *lines)
 
 	if (lines->count < LINES_MAX || !take_hex(&line, 8, &crc) || line.length != 0)
 		return damaged(LINES_MAX, "no checksum: the file is not whole");
+	if (lines->more)
+		return damaged(LINES_MAX + 1, "nothing belongs here");
 	if (crc != holdfast_crc32c(bytes, lines->crc_offset))
 		return damaged(LINES_MAX, "the checksum does not match");
 	return HOLDFAST_OK;
@@ -292,6 +307,9 @@ holdfast_lockfile_parse(const char *bytes, Size length, HoldfastLockfile *out)
 	if (memchr(bytes, '\0', length) != NULL)
 		return report(HOLDFAST_ERROR, HOLDFAST_DAMAGED, 0, NULL, NULL,
 					  "bogus data in lock file: it contains a zero byte");
+	if (bytes[length - 1] != '\n')
+		return report(HOLDFAST_ERROR, HOLDFAST_DAMAGED, 0, NULL, NULL,
+					  "bogus data in lock file: its last line has no end");
 	split(bytes, length, &lines);
 	status = parse_postgres_lines(&lines, out);
 	if (status < 0)
@@ -336,11 +354,29 @@ put(Writer *writer, const char *format, ...)
 		writer->length += (Size) wanted;
 }
 
+/* Terminated, on one line, and nothing after it that would be lost. */
 static bool
-has_no_newline(const HoldfastLockfile *in)
+is_text(const char *text, Size size)
 {
-	return strpbrk(in->data_dir, "\r\n") == NULL && strpbrk(in->socket_dir, "\r\n") == NULL &&
-		   strpbrk(in->listen_addr, "\r\n") == NULL && strpbrk(in->status, "\r\n") == NULL;
+	Size length = strnlen(text, size);
+
+	return length < size && strcspn(text, "\r\n") == length;
+}
+
+static bool
+is_writable(const HoldfastLockfile *in)
+{
+	Line boot_id = {.start = in->boot_id, .length = strnlen(in->boot_id, sizeof(in->boot_id))};
+
+	if (in->pid <= 0 || in->start_time_s < 0 || in->port < 0 || in->port > 65535 ||
+		in->shmem_key > UINT32_MAX || in->shmem_id > INT32_MAX)
+		return false;
+	if (!is_text(in->data_dir, sizeof(in->data_dir)) ||
+		!is_text(in->socket_dir, sizeof(in->socket_dir)) ||
+		!is_text(in->listen_addr, sizeof(in->listen_addr)) ||
+		!is_text(in->status, sizeof(in->status)))
+		return false;
+	return !in->is_ours || (is_boot_id(&boot_id) && (!in->has_intent || in->intent_key >= 0));
 }
 
 static void
@@ -374,7 +410,7 @@ holdfast_lockfile_format(const HoldfastLockfile *in, char *bytes, Size capacity)
 {
 	Writer writer = {.bytes = bytes, .capacity = capacity};
 
-	if (in->pid <= 0 || !has_no_newline(in) || (in->has_intent && in->intent_key < 0))
+	if (!is_writable(in))
 		return 0;
 	put_postgres_lines(&writer, in);
 	if (in->is_ours)

@@ -71,8 +71,17 @@ Test(lockfile_text, every_cut_of_ours_is_damaged_or_a_plain_file)
 	Size length = holdfast_lockfile_format(&full, bytes, sizeof(bytes));
 	Size ours = (Size) (strstr(bytes, "holdfast 1") - bytes) + strlen("holdfast 1");
 
-	for (Size cut = ours; cut + 1 < length; cut++)
+	for (Size cut = ours; cut < length; cut++)
 		cr_assert(holdfast_lockfile_parse(bytes, cut, &back) == HOLDFAST_DAMAGED, "cut %zu", cut);
+	/* Shorter ones are believed only in whole lines, so that the PID is never a part of one. */
+	for (Size cut = 0; cut < ours; cut++)
+	{
+		if (holdfast_lockfile_parse(bytes, cut, &back) == HOLDFAST_OK)
+			cr_assert(back.pid == full.pid && !back.is_ours && bytes[cut - 1] == '\n');
+	}
+	cr_assert(holdfast_lockfile_parse(bytes, length, &back) == HOLDFAST_OK);
+	bytes[length] = '\n';
+	cr_assert(holdfast_lockfile_parse(bytes, length + 1, &back) == HOLDFAST_DAMAGED);
 }
 
 Test(lockfile_text, every_flipped_bit_of_ours_is_noticed)
@@ -103,7 +112,9 @@ Test(lockfile_text, postgres_files_of_every_shape)
 	cr_assert(parse("123\n/d\n1\n\n\n\n 52345     11\nready   \n", &out) == HOLDFAST_OK &&
 			  out.port == 0 && strcmp(out.status, "ready   ") == 0 && !out.is_ours);
 	cr_assert(parse("123\r\n/d\r\n", &out) == HOLDFAST_OK && strcmp(out.data_dir, "/d") == 0);
-	cr_assert(parse("123", &out) == HOLDFAST_OK);
+	cr_assert(parse("123\n/d\n  5432001    65536\n", &out) == HOLDFAST_OK && out.has_segment &&
+				  out.shmem_key == 5432001 && out.shmem_id == 65536 && out.start_time_s == 0,
+			  "up to 9.0");
 	cr_assert(parse("123\n/d\n1\n1\n\n\n\n\n", &out) == HOLDFAST_OK && !out.has_segment);
 }
 
@@ -114,6 +125,9 @@ Test(lockfile_text, bogus_files_are_refused)
 		"\n",
 		"abc\n",
 		"12abc\n",
+		"123", /* of 1234? */
+		"123\n/d",
+		"123\n/d\n1 2\n5432\n", /* not the last line */
 		"-\n",
 		"0\n",
 		"--12\n",
@@ -160,6 +174,24 @@ Test(lockfile_text, what_cannot_be_written_is_not)
 	cr_assert(holdfast_lockfile_format(&bad, bytes, sizeof(bytes)) == 0);
 	bad = full;
 	strcpy(bad.listen_addr, "a\nb");
+	cr_assert(holdfast_lockfile_format(&bad, bytes, sizeof(bytes)) == 0);
+	bad = full;
+	memset(bad.status, 'x', sizeof(bad.status));
+	cr_assert(holdfast_lockfile_format(&bad, bytes, sizeof(bytes)) == 0);
+	bad = full;
+	bad.port = 65536;
+	cr_assert(holdfast_lockfile_format(&bad, bytes, sizeof(bytes)) == 0);
+	bad = full;
+	bad.start_time_s = -1;
+	cr_assert(holdfast_lockfile_format(&bad, bytes, sizeof(bytes)) == 0);
+	bad = full;
+	bad.shmem_key = (unsigned long) UINT32_MAX + 1;
+	cr_assert(holdfast_lockfile_format(&bad, bytes, sizeof(bytes)) == 0);
+	bad = full;
+	bad.boot_id[0] = 'X';
+	cr_assert(holdfast_lockfile_format(&bad, bytes, sizeof(bytes)) == 0);
+	bad = full;
+	bad.intent_key = -1;
 	cr_assert(holdfast_lockfile_format(&bad, bytes, sizeof(bytes)) == 0);
 }
 
