@@ -1,27 +1,30 @@
 /*
  * lockfile.c
- *		postmaster.pid and its guard: taking a data directory, keeping it, giving it back.
+ *		postmaster.pid: taking a data directory, keeping it, giving it back.
  *
  * Create:	1 lock the guard file, for as long as this process or a child of it lives
  *				refused: a process of some incarnation lives, in whatever PID namespace
  *			2 judge the lockfile that is there, and every segment of this directory
  *				a living PID, an attached segment, a file nobody can read: refused, and nothing was changed
- *			3 write a temporary file, fsync it              death: a temporary file, overwritten by the next start
- *			4 put it in place: link() where there was none, rename() over a stale one
- *															death: our lockfile with a dead PID: stale
- *			5 fsync the directory
+ *			3 put our file in place (lockfile_disk.c)		death: our lockfile with a dead PID: stale
+ *			4 share the guard with those who will join
  * Only the holder of the guard gets to 2, so starters cannot take each other's file for stale.
  *
- * Update:	3, rename(), 5; only while the file in place carries our cookie.
+ * What a refusal rests on may be about to end: a process killed a moment ago, a tool attached to look.  So a start looks
+ * again for a tenth of a second before it refuses (settle.h).
+ *
+ * Evidence: the intended key of a predecessor is copied into our file, and its bytes are kept in memory, so that neither
+ * a death here nor a start that is refused later loses what it told.
+ *
+ * Update: only while the file in place carries our cookie.
  *
  * Owner: `mine` describes the file we own; used by the process that created it and by nobody it forked.
+ * Thread safety: one thread.  Signal safety: none.  Errors: as lockfile.h says; the refusals are FATAL, PostgreSQL's words.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,71 +35,40 @@
 #include "data_directory.h"
 #include "identity.h"
 #include "inject_point.h"
+#include "lockfile_disk.h"
 #include "lockfile_internal.h"
 #include "report.h"
 #include "segment_internal.h"
-
-#define TEMPORARY_NAME HOLDFAST_LOCKFILE_NAME ".tmp" /* one is enough: the guard has one holder */
+#include "settle.h"
 
 static struct
 {
 	HoldfastLockfile file;
-	pid_t pid; /* 0: we own none */
-	int guard_fd;
+	pid_t pid;    /* 0: we own none */
+	int guard_fd; /* -1: none */
+	bool joined;  /* the guard is held for a cluster whose lockfile is not ours */
+	bool refused; /* the start failed after all: give back what we replaced */
 } mine = {.guard_fd = -1};
 
-/* What we replaced: tells half-made segments of the last incarnation. */
-static HoldfastLockfile replaced;
-
-/* ---- paths and bytes ---- */
-
-static const char *
-path_of(const char *directory, const char *name, char *buffer, Size size)
+/* What we replaced, decoded and as it was. */
+static struct
 {
-	return holdfast_format(buffer, size, "%s/%s", directory, name);
-}
+	HoldfastLockfile file;
+	bool same_boot;
+	Size length; /* 0: nothing */
+	char bytes[HOLDFAST_LOCKFILE_SIZE_MAX];
+} predecessor;
 
-#define PATH_SIZE (sizeof(mine.file.data_dir) + 64)
-
-/* HOLDFAST_NOT_FOUND without a report: the caller decides whether that is bad. */
-static HoldfastStatus
-read_lockfile(const char *data_dir, char *bytes, Size capacity, Size *length)
-{
-	char path[PATH_SIZE];
-	int fd = open(path_of(data_dir, HOLDFAST_LOCKFILE_NAME, path, sizeof(path)),
-				  O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	ssize_t got;
-	int saved_errno;
-
-	*length = 0;
-	if (fd < 0)
-	{
-		if (errno == ENOENT || errno == ENOTDIR)
-			return HOLDFAST_NOT_FOUND;
-		return report(HOLDFAST_FATAL, HOLDFAST_SYSTEM_ERROR, errno, NULL, NULL,
-					  "could not open lock file \"%s\": %m", HOLDFAST_LOCKFILE_NAME);
-	}
-	do
-	{
-		got = read(fd, bytes + *length, capacity - *length);
-		if (got > 0)
-			*length += (Size) got;
-	} while ((got > 0 && *length < capacity) || (got < 0 && errno == EINTR));
-	saved_errno = errno;
-	(void) close(fd);
-	if (got < 0)
-		return report(HOLDFAST_FATAL, HOLDFAST_SYSTEM_ERROR, saved_errno, NULL, NULL,
-					  "could not read lock file \"%s\": %m", HOLDFAST_LOCKFILE_NAME);
-	return HOLDFAST_OK;
-}
+/* ---- reading and writing ---- */
 
 /* As holdfast_lockfile_read(), but says nothing when there is none. */
 static HoldfastStatus
-load(const char *data_dir, HoldfastLockfile *out)
+load(const char *data_dir, HoldfastLevel level, HoldfastLockfile *out)
 {
 	char bytes[HOLDFAST_LOCKFILE_SIZE_MAX + 1];
 	Size length;
-	HoldfastStatus status = read_lockfile(data_dir, bytes, sizeof(bytes), &length);
+	HoldfastStatus status =
+		holdfast_lockfile_read_bytes(data_dir, level, bytes, sizeof(bytes), &length);
 
 	memset(out, 0, sizeof(*out));
 	return status < 0 ? status : holdfast_lockfile_parse(bytes, length, out);
@@ -105,7 +77,7 @@ load(const char *data_dir, HoldfastLockfile *out)
 HoldfastStatus
 holdfast_lockfile_read(const char *data_dir, HoldfastLockfile *out)
 {
-	HoldfastStatus status = load(data_dir, out);
+	HoldfastStatus status = load(data_dir, HOLDFAST_ERROR, out);
 
 	if (status == HOLDFAST_NOT_FOUND)
 		return report(HOLDFAST_ERROR, HOLDFAST_NOT_FOUND, ENOENT, NULL, NULL,
@@ -113,111 +85,16 @@ holdfast_lockfile_read(const char *data_dir, HoldfastLockfile *out)
 	return status;
 }
 
-/* ---- writing ---- */
-
-static bool
-write_all(int fd, const char *bytes, Size length)
-{
-	while (length > 0)
-	{
-		ssize_t wrote = write(fd, bytes, length);
-
-		if (wrote < 0 && errno == EINTR)
-			continue;
-		if (wrote <= 0)
-		{
-			if (wrote == 0)
-				errno = ENOSPC; /* as PostgreSQL: no reason given means the disk is full */
-			return false;
-		}
-		bytes += wrote;
-		length -= (Size) wrote;
-	}
-	return true;
-}
-
-static bool
-sync_directory(void)
-{
-	int fd = open(holdfast_data_directory(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool synced;
-	int saved_errno;
-
-	if (fd < 0)
-		return false;
-	synced = fsync(fd) == 0;
-	saved_errno = errno;
-	(void) close(fd);
-	errno = saved_errno;
-	return synced;
-}
-
-static bool
-write_temporary(const char *path, const char *bytes, Size length)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	bool written;
-	int saved_errno;
-
-	if (fd < 0)
-		return false;
-	INJECT_POINT("lockfile/write/opened", INJECT_ANYWHERE,
-				 "an empty temporary file: the next start overwrites it");
-	written = write_all(fd, bytes, length);
-	INJECT_POINT("lockfile/write/pre-fsync", INJECT_ANYWHERE,
-				 "a temporary file that may not survive a power cut: the next start overwrites it");
-	written = written && fsync(fd) == 0;
-	saved_errno = errno;
-	if (close(fd) < 0 && written)
-	{
-		saved_errno = errno;
-		written = false;
-	}
-	errno = saved_errno;
-	return written;
-}
-
-/* Puts `file` in place as a whole.  On failure what was in place still is. */
 static HoldfastStatus
 install(const HoldfastLockfile *file, bool replace)
 {
 	char bytes[HOLDFAST_LOCKFILE_SIZE_MAX];
-	char temporary[PATH_SIZE];
-	char path[PATH_SIZE];
 	Size length = holdfast_lockfile_format(file, bytes, sizeof(bytes));
-	bool done;
-	int saved_errno;
 
-	(void) path_of(holdfast_data_directory(), TEMPORARY_NAME, temporary, sizeof(temporary));
-	(void) path_of(holdfast_data_directory(), HOLDFAST_LOCKFILE_NAME, path, sizeof(path));
 	if (length == 0)
 		return report(HOLDFAST_ERROR, HOLDFAST_MISUSE, 0, NULL, NULL,
 					  "the contents do not fit lock file \"%s\"", HOLDFAST_LOCKFILE_NAME);
-	done = write_temporary(temporary, bytes, length);
-	if (done)
-	{
-		INJECT_POINT(
-			"lockfile/write/pre-rename", INJECT_ANYWHERE,
-			"a whole temporary file, the old lockfile in place: as if the write had not begun");
-		done = (replace ? rename(temporary, path) : link(temporary, path)) == 0;
-		INJECT_POINT(
-			"lockfile/write/renamed", INJECT_ANYWHERE,
-			"the new lockfile in place, perhaps not after a power cut, its PID dead: stale");
-		saved_errno = errno;
-		if (!replace || !done)
-			(void) unlink(temporary);
-		errno = saved_errno;
-		done = done && sync_directory();
-	}
-	else
-	{
-		saved_errno = errno;
-		(void) unlink(temporary);
-		errno = saved_errno;
-	}
-	INJECT_POINT("lockfile/write/synced", INJECT_ANYWHERE,
-				 "the new lockfile in place for good, its PID dead: stale");
-	if (done)
+	if (holdfast_lockfile_put_bytes(bytes, length, replace))
 		return HOLDFAST_OK;
 	return report(HOLDFAST_FATAL, HOLDFAST_SYSTEM_ERROR, errno, NULL,
 				  errno == EROFS || errno == EACCES ? "The server must be able to write there."
@@ -226,32 +103,31 @@ install(const HoldfastLockfile *file, bool replace)
 				  HOLDFAST_LOCKFILE_NAME);
 }
 
-/* ---- who is there ---- */
-
-static HoldfastStatus
-lock_guard(bool *held_by_another)
+static bool
+still_ours(const HoldfastLockfile *file)
 {
-	char path[PATH_SIZE];
-	struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-
-	*held_by_another = false;
-	mine.guard_fd =
-		open(path_of(holdfast_data_directory(), HOLDFAST_LOCKFILE_GUARD, path, sizeof(path)),
-			 O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (mine.guard_fd < 0)
-		return report(HOLDFAST_FATAL, HOLDFAST_SYSTEM_ERROR, errno, NULL,
-					  errno == EROFS || errno == EACCES ? "The server must be able to write there."
-														: NULL,
-					  "could not create lock file \"%s\": %m", path);
-	/* An open file description lock: children share it, the kernel drops it with the last of them. */
-	if (fcntl(mine.guard_fd, F_OFD_SETLK, &whole) == 0)
-		return HOLDFAST_OK;
-	if (errno != EAGAIN && errno != EACCES)
-		return report(HOLDFAST_FATAL, HOLDFAST_SYSTEM_ERROR, errno, NULL, NULL,
-					  "could not lock file \"%s\": %m", path);
-	*held_by_another = true;
-	return HOLDFAST_OK;
+	return file->is_ours && cookies_equal(&file->cookie, &mine.file.cookie);
 }
+
+/* Takes our file away, if it is ours; what was there before comes back when the start was refused. */
+static void
+withdraw(void)
+{
+	HoldfastLockfile found;
+	bool done;
+
+	if (load(holdfast_data_directory(), HOLDFAST_LOG, &found) != HOLDFAST_OK || !still_ours(&found))
+		return;
+	done = mine.refused && predecessor.length > 0
+			   ? holdfast_lockfile_put_bytes(predecessor.bytes, predecessor.length, true)
+			   : holdfast_lockfile_remove();
+	if (!done)
+		(void) report(HOLDFAST_LOG, HOLDFAST_SYSTEM_ERROR, errno, NULL, NULL,
+					  "could not remove lock file \"%s/%s\": %m", holdfast_data_directory(),
+					  HOLDFAST_LOCKFILE_NAME);
+}
+
+/* ---- who is there ---- */
 
 static void
 drop_guard(void)
@@ -262,7 +138,21 @@ drop_guard(void)
 }
 
 static HoldfastStatus
-refuse_segment(unsigned long key, unsigned long id)
+lock_guard(bool *held_by_another)
+{
+	GuardResult result = holdfast_guard_take(true, &mine.guard_fd);
+
+	*held_by_another = result == GUARD_HELD;
+	if (result != GUARD_FAILED)
+		return HOLDFAST_OK;
+	return report(
+		HOLDFAST_FATAL, HOLDFAST_SYSTEM_ERROR, errno, NULL,
+		errno == EROFS || errno == EACCES ? "The server must be able to write there." : NULL,
+		"could not lock file \"%s/%s\": %m", holdfast_data_directory(), HOLDFAST_LOCKFILE_GUARD);
+}
+
+HoldfastStatus
+holdfast_refuse_segment(unsigned long key, unsigned long id)
 {
 	char hint[512];
 
@@ -287,6 +177,19 @@ refuse_pid(const HoldfastLockfile *file)
 				  "lock file \"%s\" already exists", HOLDFAST_LOCKFILE_NAME);
 }
 
+static bool
+goes_on_living(pid_t pid, uint64_t start_time)
+{
+	int steps = 0;
+
+	while (!holdfast_process_is_dead(pid, start_time))
+	{
+		if (!settle_again(&steps))
+			return true;
+	}
+	return false;
+}
+
 /* Is the PID in that file one that we can ask the kernel about, and is its process alive? */
 static bool
 writer_lives(const HoldfastLockfile *file, const HoldfastLockfile *self)
@@ -295,38 +198,50 @@ writer_lives(const HoldfastLockfile *file, const HoldfastLockfile *self)
 
 	if (file->is_ours)
 	{
-		if (file->pid_namespace != self->pid_namespace)
-			return false; /* the number means nothing here; the guard and the segments decide */
-		return !holdfast_process_is_dead(file->pid, file->pid_start_time);
+		/* In another namespace the number means nothing here; the guard and the segments decide. */
+		return file->pid_namespace == self->pid_namespace &&
+			   goes_on_living(file->pid, file->pid_start_time);
 	}
 	/* A plain PostgreSQL file has only the number.  These cannot be a server in this directory. */
 	if (file->pid == getpid() || file->pid == getppid() ||
 		(grandparent != NULL && file->pid == atoi(grandparent)))
 		return false;
-	return !holdfast_process_is_dead(file->pid, 0);
+	/* Nor can somebody else's process: it could not even have read our files.  (Life is not asked this way.) */
+	if (kill(file->pid, 0) < 0 && errno == EPERM)
+		return false;
+	return goes_on_living(file->pid, 0);
 }
 
-/* OK: stale.  The boot that wrote it is over, its processes and its segments with it? */
+static bool
+written_in_this_boot(const HoldfastLockfile *file, const HoldfastLockfile *self)
+{
+	return !file->is_ours || strcmp(file->boot_id, self->boot_id) == 0;
+}
+
+/* OK: stale.  A boot that is over took its processes and its segments with it. */
 static HoldfastStatus
 judge_file(const HoldfastLockfile *file, const HoldfastLockfile *self)
 {
-	if (file->is_ours && strcmp(file->boot_id, self->boot_id) != 0)
+	if (!written_in_this_boot(file, self))
 		return HOLDFAST_OK;
 	if (writer_lives(file, self))
 		return refuse_pid(file);
 	if (file->has_segment && PGSharedMemoryIsInUse(file->shmem_key, file->shmem_id))
-		return refuse_segment(file->shmem_key, file->shmem_id);
+		return holdfast_refuse_segment(file->shmem_key, file->shmem_id);
 	return HOLDFAST_OK;
 }
 
-/* The file that is there: NOT_FOUND, OK (stale, decoded in *file), or refused. */
+/* The file that is there: NOT_FOUND, OK (stale, remembered as our predecessor), or refused. */
 static HoldfastStatus
-judge_existing(const HoldfastLockfile *self, HoldfastLockfile *file)
+judge_existing(const HoldfastLockfile *self)
 {
 	char bytes[HOLDFAST_LOCKFILE_SIZE_MAX + 1];
+	HoldfastLockfile file;
 	Size length;
-	HoldfastStatus status = read_lockfile(holdfast_data_directory(), bytes, sizeof(bytes), &length);
+	HoldfastStatus status = holdfast_lockfile_read_bytes(holdfast_data_directory(), HOLDFAST_FATAL,
+														 bytes, sizeof(bytes), &length);
 
+	predecessor.length = 0;
 	if (status < 0)
 		return status;
 	if (length == 0)
@@ -334,13 +249,20 @@ judge_existing(const HoldfastLockfile *self, HoldfastLockfile *file)
 					  "Either another server is starting, or the lock file is the remnant of a "
 					  "previous server startup crash.",
 					  "lock file \"%s\" is empty", HOLDFAST_LOCKFILE_NAME);
-	status = holdfast_lockfile_parse(bytes, length, file);
+	status = holdfast_lockfile_parse(bytes, length, &file);
 	if (status < 0)
 		return report(HOLDFAST_FATAL, status, 0, holdfast_last_error()->message,
 					  "If you are sure that no old server is running, remove the lock file by hand "
 					  "and try again.",
 					  "bogus data in lock file \"%s\"", HOLDFAST_LOCKFILE_NAME);
-	return judge_file(file, self);
+	status = judge_file(&file, self);
+	if (status < 0)
+		return status;
+	predecessor.file = file;
+	predecessor.same_boot = written_in_this_boot(&file, self);
+	predecessor.length = length; /* the parser refuses more than fits */
+	memcpy(predecessor.bytes, bytes, length);
+	return HOLDFAST_OK;
 }
 
 /* Whatever the lockfile says or does not say: nobody may be attached to a segment of this directory. */
@@ -348,17 +270,17 @@ static HoldfastStatus
 judge_segments(void)
 {
 	HoldfastOrphan found;
+	SegmentUse use;
+	int steps = 0;
 
-	switch (holdfast_segments_in_use(&found))
-	{
-		case SEGMENTS_UNUSED:
-			return HOLDFAST_OK;
-		case SEGMENTS_IN_USE:
-			return refuse_segment((unsigned long) (uint32_t) found.key,
-								  (unsigned long) found.shmid);
-		case SEGMENTS_UNKNOWN:
-			break;
-	}
+	do
+		use = holdfast_segments_in_use(&found);
+	while (use == SEGMENTS_IN_USE && settle_again(&steps));
+	if (use == SEGMENTS_UNUSED)
+		return HOLDFAST_OK;
+	if (use == SEGMENTS_IN_USE)
+		return holdfast_refuse_segment((unsigned long) (uint32_t) found.key,
+									   (unsigned long) found.shmid);
 	return report(HOLDFAST_FATAL, HOLDFAST_SYSTEM_ERROR, errno, NULL, NULL,
 				  "could not look for old shared memory segments: %m");
 }
@@ -398,73 +320,90 @@ describe_self(bool amPostmaster, HoldfastLockfile *self)
 	return HOLDFAST_OK;
 }
 
+/* OK: the guard is ours alone and nothing speaks against a start.  Refused: nothing was changed. */
 static HoldfastStatus
-take_directory(const HoldfastLockfile *self)
+clear_the_way(const HoldfastLockfile *self, bool *replace)
 {
-	HoldfastLockfile found;
-	bool guard_held;
-	bool replace;
-	HoldfastStatus status = lock_guard(&guard_held);
+	int steps = 0;
+
+	for (;;)
+	{
+		bool guard_held;
+		HoldfastStatus status = lock_guard(&guard_held);
+
+		if (status < 0)
+			return status;
+		INJECT_POINT("lockfile/create/guarded", INJECT_ANYWHERE,
+					 "a guard file without a lock: nothing to mend");
+		/* Judged even if we may not go on: a PID or a segment says more than the guard does. */
+		status = judge_existing(self);
+		*replace = status == HOLDFAST_OK;
+		if (status < 0 && status != HOLDFAST_NOT_FOUND)
+			return status;
+		status = judge_segments();
+		if (status < 0 || !guard_held)
+			return status;
+		if (!settle_again(&steps))
+			return refuse_guard();
+	}
+}
+
+static HoldfastStatus
+take_directory(void)
+{
+	bool replace = false;
+	HoldfastStatus status = clear_the_way(&mine.file, &replace);
 
 	if (status < 0)
 		return status;
-	INJECT_POINT("lockfile/create/guarded", INJECT_ANYWHERE,
-				 "a guard file without a lock: nothing to mend");
-	status = judge_existing(self, &found);
-	if (status < 0 && status != HOLDFAST_NOT_FOUND)
-		return status;
-	replace = status == HOLDFAST_OK;
-	status = judge_segments();
-	if (status < 0)
-		return status;
-	if (guard_held)
-		return refuse_guard();
 	INJECT_POINT("lockfile/create/judged", INJECT_ANYWHERE,
 				 "the stale lockfile is still there: as before the start");
-	status = install(self, replace);
+	/* Should we die before that segment is looked at, our successor must know of it. */
+	if (predecessor.length > 0 && predecessor.same_boot && predecessor.file.has_intent)
+	{
+		mine.file.has_intent = true;
+		mine.file.intent_key = predecessor.file.intent_key;
+	}
+	mine.refused = true;
+	status = install(&mine.file, replace);
+	if (status == HOLDFAST_OK && !holdfast_guard_share(mine.guard_fd))
+		status = report(HOLDFAST_FATAL, HOLDFAST_SYSTEM_ERROR, errno, NULL, NULL,
+						"could not share the lock on file \"%s\": %m", HOLDFAST_LOCKFILE_GUARD);
 	if (status < 0)
-		UnlinkLockFiles(0, 0); /* it may be in place, only not synced */
-	else if (replace)
-		replaced = found;
+		withdraw(); /* it may be in place, only not for good */
+	else
+		mine.refused = false;
 	return status;
 }
 
 HoldfastStatus
 CreateDataDirLockFile(bool amPostmaster)
 {
-	HoldfastLockfile self;
 	HoldfastStatus status;
 
-	if (holdfast_data_directory()[0] == '\0' || mine.pid == getpid())
+	if (holdfast_data_directory()[0] == '\0' || holdfast_lockfile_is_mine())
 		return report(HOLDFAST_ERROR, HOLDFAST_MISUSE, 0, NULL, NULL,
-					  mine.pid != 0 ? "this process has a lock file already"
-									: "call holdfast_set_data_directory() first");
+					  holdfast_lockfile_is_mine() ? "this process has a lock file already"
+												  : "call holdfast_set_data_directory() first");
 	drop_guard(); /* of a parent: a child that becomes a server of its own */
-	status = describe_self(amPostmaster, &self);
-	if (status < 0)
-		return status;
-	mine.file = self;
-	mine.pid = self.pid;
-	status = take_directory(&self);
+	mine.joined = false;
+	status = describe_self(amPostmaster, &mine.file);
+	if (status == HOLDFAST_OK)
+		status = take_directory();
+	if (status == HOLDFAST_OK)
+	{
+		mine.pid = mine.file.pid;
+		status = on_proc_exit(UnlinkLockFiles, 0);
+	}
 	if (status < 0)
 	{
-		mine.pid = 0;
-		drop_guard();
-		return status;
-	}
-	status = on_proc_exit(UnlinkLockFiles, 0);
-	if (status < 0)
 		UnlinkLockFiles(0, 0);
+		drop_guard();
+	}
 	return status;
 }
 
 /* ---- update ---- */
-
-static bool
-still_ours(const HoldfastLockfile *file)
-{
-	return file->is_ours && cookies_equal(&file->cookie, &mine.file.cookie);
-}
 
 static HoldfastStatus
 update(const HoldfastLockfile *next)
@@ -472,7 +411,9 @@ update(const HoldfastLockfile *next)
 	HoldfastLockfile found;
 	HoldfastStatus status;
 
-	status = load(holdfast_data_directory(), &found);
+	status = load(holdfast_data_directory(), HOLDFAST_FATAL, &found);
+	if (status == HOLDFAST_SYSTEM_ERROR)
+		return status;
 	if (status < 0 || !still_ours(&found))
 		return report(HOLDFAST_FATAL, HOLDFAST_IN_USE, 0, NULL,
 					  "Stop this server: another may have taken its data directory.",
@@ -494,6 +435,7 @@ HoldfastStatus
 RecordSharedMemoryInLockFile(unsigned long memKey, unsigned long shmid)
 {
 	HoldfastLockfile next = mine.file;
+	HoldfastStatus status;
 
 	if (!holdfast_lockfile_is_mine())
 		return refuse_update();
@@ -501,8 +443,14 @@ RecordSharedMemoryInLockFile(unsigned long memKey, unsigned long shmid)
 	next.shmem_key = memKey;
 	next.shmem_id = shmid;
 	INJECT_POINT("lockfile/record/begin", INJECT_ANYWHERE,
-				 "a segment with our header that no lockfile names: found by scanning, recycled");
-	return update(&next);
+				 "a segment that no lockfile names, only its key is announced: recycled");
+	status = update(&next);
+	if (status < 0)
+		return status;
+	/* From here on our own file tells everything. */
+	predecessor.length = 0;
+	mine.refused = false;
+	return HOLDFAST_OK;
 }
 
 HoldfastStatus
@@ -570,7 +518,7 @@ bool
 RecheckDataDirLockFile(void)
 {
 	HoldfastLockfile found;
-	HoldfastStatus status = load(holdfast_data_directory(), &found);
+	HoldfastStatus status = load(holdfast_data_directory(), HOLDFAST_LOG, &found);
 
 	if (status == HOLDFAST_SYSTEM_ERROR)
 		return true; /* as PostgreSQL: do not shut down for a passing trouble */
@@ -580,26 +528,16 @@ RecheckDataDirLockFile(void)
 void
 UnlinkLockFiles(int status, Datum arg)
 {
-	HoldfastLockfile found;
-	char path[PATH_SIZE];
-
 	(void) status;
 	(void) arg;
 	if (!holdfast_lockfile_is_mine())
 		return;
 	INJECT_POINT("lockfile/unlink/begin", INJECT_ANYWHERE,
 				 "a lockfile with a dead PID and no segment: stale");
-	if (load(holdfast_data_directory(), &found) == HOLDFAST_OK && still_ours(&found))
-	{
-		if (unlink(path_of(holdfast_data_directory(), HOLDFAST_LOCKFILE_NAME, path, sizeof(path))) <
-			0)
-			(void) report(HOLDFAST_LOG, HOLDFAST_SYSTEM_ERROR, errno, NULL, NULL,
-						  "could not remove lock file \"%s\": %m", path);
-		else
-			(void) sync_directory();
-	}
+	withdraw();
 	INJECT_POINT("lockfile/unlink/done", INJECT_ANYWHERE, "nothing is left but the guard file");
 	mine.pid = 0;
+	mine.refused = false;
 	drop_guard();
 }
 
@@ -609,6 +547,8 @@ holdfast_my_cookie(void)
 	return mine.file.cookie;
 }
 
+/* ---- for the segment layer ---- */
+
 bool
 holdfast_lockfile_is_mine(void)
 {
@@ -616,13 +556,45 @@ holdfast_lockfile_is_mine(void)
 }
 
 bool
-holdfast_lockfile_was_intended(IpcMemoryKey key)
+holdfast_lockfile_predecessor_intent(IpcMemoryKey *key)
 {
-	return replaced.is_ours && replaced.has_intent && replaced.intent_key == key;
+	if (predecessor.length == 0 || !predecessor.same_boot || !predecessor.file.has_intent)
+		return false;
+	*key = predecessor.file.intent_key;
+	return true;
 }
 
 void
-holdfast_lockfile_adopt_cookie(HoldfastCookie cookie)
+holdfast_lockfile_keep_evidence(void)
 {
-	mine.file.cookie = cookie;
+	mine.refused = true;
+}
+
+HoldfastStatus
+holdfast_lockfile_join(const HoldfastLockfile *file)
+{
+	GuardResult result;
+
+	if (mine.guard_fd < 0)
+	{
+		result = holdfast_guard_take(false, &mine.guard_fd);
+		if (result != GUARD_TAKEN)
+			return report(HOLDFAST_ERROR,
+						  result == GUARD_HELD ? HOLDFAST_NOT_FOUND : HOLDFAST_SYSTEM_ERROR, errno,
+						  NULL, result == GUARD_HELD ? "A server is starting there." : NULL,
+						  "could not lock file \"%s/%s\": %m", holdfast_data_directory(),
+						  HOLDFAST_LOCKFILE_GUARD);
+		mine.joined = true;
+	}
+	mine.file.is_ours = true;
+	mine.file.cookie = file->cookie;
+	return HOLDFAST_OK;
+}
+
+void
+holdfast_lockfile_leave(void)
+{
+	if (mine.joined)
+		drop_guard();
+	mine.joined = false;
 }

@@ -10,11 +10,21 @@
 /* This process owns the lockfile of its data directory. */
 bool holdfast_lockfile_is_mine(void);
 
-/* The stale lockfile that CreateDataDirLockFile() replaced had announced `key` before its shmget. */
-bool holdfast_lockfile_was_intended(IpcMemoryKey key);
+/* The key that the lockfile which CreateDataDirLockFile() replaced had announced before its shmget. */
+bool holdfast_lockfile_predecessor_intent(IpcMemoryKey *key);
 
-/* A joiner belongs to this incarnation. */
-void holdfast_lockfile_adopt_cookie(HoldfastCookie cookie);
+/* The start is refused after all: the lockfile that we replaced comes back when ours goes. */
+void holdfast_lockfile_keep_evidence(void);
+
+/* "pre-existing shared memory block (key %lu, ID %lu) is still in use". */
+HoldfastStatus holdfast_refuse_segment(unsigned long key, unsigned long id);
+
+/*
+ * A joiner belongs to this incarnation, and holds its guard until it leaves.  HOLDFAST_NOT_FOUND: a new one is starting.
+ * Harmless in a child of the server, which holds the guard already.
+ */
+HoldfastStatus holdfast_lockfile_join(const HoldfastLockfile *file);
+void holdfast_lockfile_leave(void);
 
 static inline bool
 cookies_equal(const HoldfastCookie *a, const HoldfastCookie *b)

@@ -9,20 +9,31 @@
 
 #include <holdfast/pg_shmem.h>
 
+#define HOLDFAST_SEGMENT_MODE 0600 /* every segment we make, and no other permission */
+
 /* The header is ours, of this version, unharmed, and says the size that the kernel says. */
 bool holdfast_header_is_valid(const PGShmemHeader *header, uint64_t segment_size);
 uint32_t holdfast_header_crc(const PGShmemHeader *header);
+
+/*
+ * PostgreSQL's test: the header names this data directory.  Weaker than the one above, and meant to be: what a dying
+ * server scribbled over is still a segment that its workers may be using.
+ */
+bool holdfast_header_names(const PGShmemHeader *header, uint64_t device, uint64_t inode);
+
+/* Copies the header of a segment; false with errno. */
+bool holdfast_segment_copy_header(IpcMemoryId shmid, PGShmemHeader *header);
 
 /* Somebody may be attached to a segment of this process's data directory: the first one found. */
 typedef enum SegmentUse
 {
 	SEGMENTS_UNUSED,
 	SEGMENTS_IN_USE,
-	SEGMENTS_UNKNOWN, /* could not be found out */
+	SEGMENTS_UNKNOWN, /* could not be found out: errno */
 } SegmentUse;
 SegmentUse holdfast_segments_in_use(HoldfastOrphan *found);
 
-/* Removes every segment of this data directory that nobody is attached to.  True when none is left. */
-bool holdfast_segments_recycle(void);
+/* Removes this data directory's segments, up to the first one that somebody is attached to. */
+SegmentUse holdfast_segments_recycle(HoldfastOrphan *found);
 
 #endif

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <holdfast/lockfile.h>
 #include <holdfast/recovery.h>
@@ -48,15 +49,24 @@ holdfast_header_is_valid(const PGShmemHeader *header, uint64_t segment_size)
 		   header->totalsize == segment_size && header->crc == holdfast_header_crc(header);
 }
 
-/* Copies the header of a segment; false with errno. */
-static bool
-copy_header(IpcMemoryId shmid, PGShmemHeader *header)
+bool
+holdfast_header_names(const PGShmemHeader *header, uint64_t device, uint64_t inode)
 {
-	void *address = shmat(shmid, NULL, SHM_RDONLY);
+	return header->magic == PGShmemMagic && header->device == device && header->inode == inode;
+}
+
+bool
+holdfast_segment_copy_header(IpcMemoryId shmid, PGShmemHeader *header)
+{
+	PGShmemHeader *address = shmat(shmid, NULL, SHM_RDONLY);
+	int32_t magic;
 
 	if (address == (void *) -1)
 		return false;
+	/* Acquire pairs [SH2] with the release in write_header(): a magic that is there has a whole header behind it. */
+	magic = __atomic_load_n(&address->magic, __ATOMIC_ACQUIRE);
 	memcpy(header, address, sizeof(*header));
+	header->magic = magic;
 	return shmdt(address) == 0;
 }
 
@@ -81,48 +91,97 @@ describe(IpcMemoryId shmid, const struct shmid_ds *info, const PGShmemHeader *he
 
 /* ---- visiting ---- */
 
-/* 1: carries our header, described in *out; 0: not ours, or vanished; -1: could not tell, errno. */
-static int
-look_at(IpcMemoryId shmid, const struct shmid_ds *info, HoldfastOrphan *out)
+/*
+ * Could this library have made it?  Asked of what the kernel tells without attaching, so that a start among thousands of
+ * other people's segments attaches to few of them.
+ */
+static bool
+could_be_ours(const struct shmid_ds *info)
 {
-	PGShmemHeader header;
-
-	if (info->shm_segsz < sizeof(header))
-		return 0;
-	if (!copy_header(shmid, &header))
-		return errno == EACCES || errno == EINVAL || errno == EIDRM ? 0 : -1;
-	if (!holdfast_header_is_valid(&header, info->shm_segsz))
-		return 0;
-	describe(shmid, info, &header, out);
-	return 1;
+	return info->shm_segsz >= sizeof(PGShmemHeader) &&
+		   (info->shm_perm.mode & ACCESSPERMS) == HOLDFAST_SEGMENT_MODE;
 }
 
-HoldfastStatus
-holdfast_segments_visit(HoldfastOrphanVisitor visit, void *arg)
+typedef enum Look
+{
+	LOOK_NOT_OURS, /* or it vanished, or we may not read it */
+	LOOK_OURS,     /* has our magic: described in *out, its header in *header */
+	LOOK_FAILED,   /* errno */
+} Look;
+
+static Look
+look_at(IpcMemoryId shmid, const struct shmid_ds *info, PGShmemHeader *header, HoldfastOrphan *out)
+{
+	if (!could_be_ours(info))
+		return LOOK_NOT_OURS;
+	if (!holdfast_segment_copy_header(shmid, header))
+		return errno == EACCES || errno == EINVAL || errno == EIDRM ? LOOK_NOT_OURS : LOOK_FAILED;
+	if (header->magic != PGShmemMagic)
+		return LOOK_NOT_OURS;
+	describe(shmid, info, header, out);
+	return LOOK_OURS;
+}
+
+typedef bool (*HeaderVisitor)(const HoldfastOrphan *orphan, const PGShmemHeader *header, void *arg);
+
+/* False with errno.  A segment that is made or removed meanwhile may or may not be seen. */
+static bool
+walk(HeaderVisitor visit, void *arg)
 {
 	struct shm_info summary;
 	int highest = shmctl(0, SHM_INFO, (struct shmid_ds *) (void *) &summary);
 
 	if (highest < 0)
-		return report(HOLDFAST_ERROR, HOLDFAST_SYSTEM_ERROR, errno, NULL, NULL,
-					  "could not list shared memory segments: %m");
+		return false;
 	for (int index = 0; index <= highest; index++)
 	{
 		struct shmid_ds info;
+		PGShmemHeader header;
 		HoldfastOrphan orphan;
 		int shmid = shmctl(index, SHM_STAT_ANY, &info);
-		int ours;
 
 		if (shmid < 0)
 			continue; /* an unused index, or it vanished */
-		ours = look_at(shmid, &info, &orphan);
-		if (ours < 0)
-			return report(HOLDFAST_ERROR, HOLDFAST_SYSTEM_ERROR, errno, NULL, NULL,
-						  "could not look at shared memory segment %d: %m", shmid);
-		if (ours > 0 && !visit(&orphan, arg))
-			break;
+		switch (look_at(shmid, &info, &header, &orphan))
+		{
+			case LOOK_NOT_OURS:
+				break;
+			case LOOK_FAILED:
+				return false;
+			case LOOK_OURS:
+				if (!visit(&orphan, &header, arg))
+					return true;
+				break;
+		}
 	}
-	return HOLDFAST_OK;
+	return true;
+}
+
+typedef struct PublicVisit
+{
+	HoldfastOrphanVisitor visit;
+	void *arg;
+} PublicVisit;
+
+/* Only what can be believed is told to others. */
+static bool
+visit_valid(const HoldfastOrphan *orphan, const PGShmemHeader *header, void *arg)
+{
+	const PublicVisit *public_visit = arg;
+
+	return !holdfast_header_is_valid(header, orphan->size) ||
+		   public_visit->visit(orphan, public_visit->arg);
+}
+
+HoldfastStatus
+holdfast_segments_visit(HoldfastOrphanVisitor visit, void *arg)
+{
+	PublicVisit public_visit = {.visit = visit, .arg = arg};
+
+	if (walk(visit_valid, &public_visit))
+		return HOLDFAST_OK;
+	return report(HOLDFAST_ERROR, HOLDFAST_SYSTEM_ERROR, errno, NULL, NULL,
+				  "could not look at all shared memory segments: %m");
 }
 
 /* ---- those of this data directory ---- */
@@ -130,52 +189,39 @@ holdfast_segments_visit(HoldfastOrphanVisitor visit, void *arg)
 typedef struct OwnSegments
 {
 	uint64_t device, inode;
-	bool in_use;
-	bool left; /* recycling: one could not be removed */
+	SegmentUse use;
 	HoldfastOrphan found;
 } OwnSegments;
 
 static bool
-is_own(const OwnSegments *own, const HoldfastOrphan *orphan)
-{
-	return orphan->device == own->device && orphan->inode == own->inode;
-}
-
-static bool
-find_attached(const HoldfastOrphan *orphan, void *arg)
+find_attached(const HoldfastOrphan *orphan, const PGShmemHeader *header, void *arg)
 {
 	OwnSegments *own = arg;
 
-	if (!is_own(own, orphan) || orphan->nattch == 0)
+	if (!holdfast_header_names(header, own->device, own->inode) || orphan->nattch == 0)
 		return true;
-	own->in_use = true;
+	own->use = SEGMENTS_IN_USE;
 	own->found = *orphan;
 	return false;
 }
 
-SegmentUse
-holdfast_segments_in_use(HoldfastOrphan *found)
-{
-	OwnSegments own = {0};
-
-	if (!holdfast_data_directory_id(&own.device, &own.inode) ||
-		holdfast_segments_visit(find_attached, &own) < 0)
-		return SEGMENTS_UNKNOWN;
-	*found = own.found;
-	return own.in_use ? SEGMENTS_IN_USE : SEGMENTS_UNUSED;
-}
-
 static bool
-remove_unattached(const HoldfastOrphan *orphan, void *arg)
+remove_unattached(const HoldfastOrphan *orphan, const PGShmemHeader *header, void *arg)
 {
 	OwnSegments *own = arg;
 
-	if (!is_own(own, orphan))
+	if (!find_attached(orphan, header, arg))
+		return false;
+	if (!holdfast_header_names(header, own->device, own->inode))
 		return true;
-	if (orphan->nattch > 0 || shmctl(orphan->shmid, IPC_RMID, NULL) < 0)
+	INJECT_POINT("sysv/recycle/found", INJECT_ANYWHERE,
+				 "an old segment nobody is attached to: the next start removes it");
+	if (shmctl(orphan->shmid, IPC_RMID, NULL) < 0)
 	{
-		own->left = true;
-		own->found = *orphan;
+		/* Not ours to remove, but nobody uses it: it costs memory, not safety. */
+		(void) report(HOLDFAST_LOG, HOLDFAST_OK, errno, NULL, NULL,
+					  "could not remove shared memory segment %d of a dead server: %m",
+					  orphan->shmid);
 		return true;
 	}
 	(void) report(HOLDFAST_LOG, HOLDFAST_OK, 0, NULL, NULL,
@@ -186,13 +232,27 @@ remove_unattached(const HoldfastOrphan *orphan, void *arg)
 	return true;
 }
 
-bool
-holdfast_segments_recycle(void)
+static SegmentUse
+walk_own(HeaderVisitor visit, HoldfastOrphan *found)
 {
-	OwnSegments own = {0};
+	OwnSegments own = {.use = SEGMENTS_UNUSED};
 
-	return holdfast_data_directory_id(&own.device, &own.inode) &&
-		   holdfast_segments_visit(remove_unattached, &own) == HOLDFAST_OK && !own.left;
+	if (!holdfast_data_directory_id(&own.device, &own.inode) || !walk(visit, &own))
+		return SEGMENTS_UNKNOWN;
+	*found = own.found;
+	return own.use;
+}
+
+SegmentUse
+holdfast_segments_in_use(HoldfastOrphan *found)
+{
+	return walk_own(find_attached, found);
+}
+
+SegmentUse
+holdfast_segments_recycle(HoldfastOrphan *found)
+{
+	return walk_own(remove_unattached, found);
 }
 
 /* ---- one orphan, by an operator's wish ---- */
@@ -201,6 +261,7 @@ HoldfastStatus
 holdfast_segment_reap(IpcMemoryId shmid, const HoldfastCookie *cookie)
 {
 	struct shmid_ds info;
+	PGShmemHeader header;
 	HoldfastOrphan orphan;
 
 	if (shmctl(shmid, IPC_STAT, &info) < 0)
@@ -208,13 +269,17 @@ holdfast_segment_reap(IpcMemoryId shmid, const HoldfastCookie *cookie)
 					  errno == EINVAL || errno == EIDRM ? HOLDFAST_NOT_FOUND
 														: HOLDFAST_SYSTEM_ERROR,
 					  errno, NULL, NULL, "could not look at shared memory segment %d: %m", shmid);
-	if (look_at(shmid, &info, &orphan) <= 0 || !cookies_equal(&orphan.cookie, cookie))
+	if (look_at(shmid, &info, &header, &orphan) != LOOK_OURS ||
+		!holdfast_header_is_valid(&header, info.shm_segsz) ||
+		!cookies_equal(&orphan.cookie, cookie))
 		return report(HOLDFAST_ERROR, HOLDFAST_NOT_FOUND, 0, NULL, NULL,
 					  "shared memory segment %d is not the one that was found", shmid);
 	if (orphan.incarnation_alive)
 		return report(HOLDFAST_ERROR, HOLDFAST_IN_USE, 0, NULL,
 					  "Terminate the processes that use it first.",
 					  "shared memory segment %d is still in use", shmid);
+	INJECT_POINT("sysv/reap/pre-remove", INJECT_ANYWHERE,
+				 "the orphan is still there: reap it again");
 	if (shmctl(shmid, IPC_RMID, NULL) < 0)
 		return report(HOLDFAST_ERROR, HOLDFAST_SYSTEM_ERROR, errno, NULL, NULL,
 					  "could not remove shared memory segment %d: %m", shmid);

@@ -4,17 +4,18 @@
  *
  * Create:	1 recycle this directory's unattached segments        death: fewer are left
  *			2 announce the key in the lockfile                    death: an intent without a segment
- *			3 shmget                                              death: a segment without header under an announced key
- *			4 shmat, header (state INIT)                          death: a segment found by scanning
- *			5 register the exit callbacks
- *			6 key and id in the lockfile                          death: a segment found by its id too
- * Whatever is left, nobody is attached to it, and step 1 of the next start removes it (what is left by 3: when
- * that key is tried again).
+ *			3 shmget, register IpcMemoryDelete                    death: a segment without header under an announced key
+ *			4 shmat, register IpcMemoryDetach                     death: the same
+ *			5 key and id in the lockfile                          death: the same
+ *			6 header: whose it is first, the magic last           death: before the magic as above, then found by scanning
+ * Whatever is left, nobody is attached to it, and step 1 of the next start removes it: what has a header by scanning,
+ * what has none by the announced key, if it has the look of it.  The next lockfile carries that key on until then.
  *
  * Keys are a hash of the directory's device and inode, so that each start probes the same ones; never zero (that would
  * be IPC_PRIVATE), never negative.
  *
  * Owner: UsedShmemSegID and UsedShmemSegAddr describe the one segment this process is attached to.
+ * Thread safety: one thread.  Signal safety: none.  Errors: as pg_shmem.h says.
  * Source: after PostgreSQL's sysv_shmem.c in verdicts, messages and hints.
  */
 #include <errno.h>
@@ -29,13 +30,15 @@
 #include "crc32c.h"
 #include "data_directory.h"
 #include "inject_point.h"
+#include "ipc_internal.h"
 #include "lockfile_internal.h"
 #include "report.h"
 #include "segment_internal.h"
+#include "settle.h"
+#include "shmem_layout.h"
 
-#define IPC_PROTECTION 0600
-#define PROBES_MAX     1000
-#define ATTEMPTS_MAX   100 /* at one key whose segment keeps vanishing */
+#define PROBES_MAX   1000
+#define ATTEMPTS_MAX 100 /* at one key whose segment keeps vanishing */
 
 unsigned long UsedShmemSegID = 0;
 void *UsedShmemSegAddr = NULL;
@@ -56,13 +59,25 @@ IpcMemoryDetach(int status, Datum shmaddr)
 		UsedShmemSegAddr = NULL;
 }
 
+/* Somebody may have removed our segment by hand, and its id may by now be another program's. */
+static bool
+was_made_by_us(IpcMemoryId shmid)
+{
+	struct shmid_ds info;
+
+	return shmctl(shmid, IPC_STAT, &info) < 0 || info.shm_cpid == getpid();
+}
+
 void
 IpcMemoryDelete(int status, Datum shmId)
 {
 	(void) status;
 	INJECT_POINT("sysv/exit/pre-delete", INJECT_ANYWHERE,
 				 "nobody deletes the segment: the next start recycles it");
-	if (shmctl((int) shmId, IPC_RMID, NULL) < 0)
+	if (!was_made_by_us((IpcMemoryId) shmId))
+		(void) report(HOLDFAST_LOG, HOLDFAST_SYSTEM_ERROR, 0, NULL, NULL,
+					  "shared memory segment %d is not ours any more: left alone", (int) shmId);
+	else if (shmctl((int) shmId, IPC_RMID, NULL) < 0)
 		(void) report(HOLDFAST_LOG, HOLDFAST_SYSTEM_ERROR, errno, NULL, NULL,
 					  "shmctl(%d, %d, 0) failed: %m", (int) shmId, IPC_RMID);
 	if (UsedShmemSegID == (unsigned long) shmId)
@@ -106,19 +121,6 @@ shmget_failed(IpcMemoryKey memKey, Size size)
 	int error = errno;
 	char detail[256];
 
-	/*
-	 * Some kernels look at the size before they look at the key: with size 0 a collision says so.  Should that
-	 * create a segment (it cannot on Linux), it is removed.
-	 */
-	if (error == EINVAL)
-	{
-		int shmid = shmget(memKey, 0, IPC_CREAT | IPC_EXCL | IPC_PROTECTION);
-
-		if (shmid >= 0)
-			(void) shmctl(shmid, IPC_RMID, NULL);
-		else if (is_collision(errno))
-			error = errno;
-	}
 	if (is_collision(error))
 		return report(HOLDFAST_LOG, HOLDFAST_COLLISION, error, NULL, NULL,
 					  "shared memory key %lu is taken: %m", (unsigned long) memKey);
@@ -126,43 +128,73 @@ shmget_failed(IpcMemoryKey memKey, Size size)
 				  holdfast_format(detail, sizeof(detail),
 								  "Failed system call was shmget(key=%lu, size=%zu, 0%o).",
 								  (unsigned long) memKey, size,
-								  IPC_CREAT | IPC_EXCL | IPC_PROTECTION),
+								  IPC_CREAT | IPC_EXCL | HOLDFAST_SEGMENT_MODE),
 				  hint_for_shmget(error), "could not create shared memory segment: %m");
 }
 
+/*
+ * The magic goes last: whoever sees it sees a whole header.  Before it whose the segment is to be, so that a
+ * successor of ours knows it again; the compiler may not mix the three steps.
+ */
 static void
-write_header(PGShmemHeader *header, Size size)
+write_header(PGShmemHeader *header, uint64_t device, uint64_t inode, Size size)
 {
-	uint64_t device = 0;
-	uint64_t inode = 0;
+	PGShmemHeader whole = {
+		.magic = PGShmemMagic,
+		.creatorPID = getpid(),
+		.totalsize = size,
+		.freeoffset = SHMEM_ALIGN(sizeof(whole)),
+		.device = device,
+		.inode = inode,
+		.version = HOLDFAST_SEGMENT_VERSION,
+		.state = HOLDFAST_SEGMENT_INIT,
+		.cookie = holdfast_my_cookie(),
+		.creator_start_time = holdfast_process_start_time(getpid()),
+	};
 
-	(void) holdfast_data_directory_id(&device, &inode); /* checked by the caller */
-	memset(header, 0, sizeof(*header));
-	header->creatorPID = getpid();
-	header->creator_start_time = holdfast_process_start_time(getpid());
-	header->totalsize = size;
-	header->freeoffset = sizeof(*header);
+	whole.crc = holdfast_header_crc(&whole);
 	header->device = device;
 	header->inode = inode;
-	header->version = HOLDFAST_SEGMENT_VERSION;
-	header->state = HOLDFAST_SEGMENT_INIT;
-	header->cookie = holdfast_my_cookie();
-	header->magic = PGShmemMagic;
+	__atomic_signal_fence(__ATOMIC_RELEASE);
 	INJECT_POINT("sysv/create/half-header", INJECT_ANYWHERE,
-				 "a header without its checksum under an announced key: recycled when that key is "
-				 "tried again");
-	header->crc = holdfast_header_crc(header);
+				 "a header without its magic under an announced key: recycled");
+	whole.magic = 0;
+	memcpy(header, &whole, sizeof(whole));
+	/* Release: the header is whole.  Pairs [SH2] with the acquire in holdfast_segment_copy_header(). */
+	__atomic_store_n(&header->magic, PGShmemMagic, __ATOMIC_RELEASE);
+	INJECT_POINT("sysv/create/header", INJECT_ANYWHERE,
+				 "a segment with our header, state INIT, nobody attached: recycled");
 }
 
-/* Callbacks run last-in first-out: detach, then delete. */
+/* Attaches what was just made.  On failure the caller takes back what the exit lists hold. */
 static HoldfastStatus
-register_callbacks(IpcMemoryId shmid, void *address)
+attach_new(IpcMemoryKey memKey, IpcMemoryId shmid, void **address)
 {
 	HoldfastStatus status = on_shmem_exit(IpcMemoryDelete, (Datum) shmid);
 
-	if (status == HOLDFAST_OK)
-		status = on_shmem_exit(IpcMemoryDetach, (Datum) address);
-	return status;
+	if (status < 0)
+		return status;
+	INJECT_POINT("sysv/create/post-shmget", INJECT_ANYWHERE,
+				 "a segment without header under an announced key: recycled");
+	*address = shmat(shmid, NULL, 0);
+	if (*address == (void *) -1)
+	{
+		*address = NULL;
+		return report(HOLDFAST_FATAL, HOLDFAST_SYSTEM_ERROR, errno, NULL, NULL,
+					  "shmat(id=%d, addr=NULL, flags=0x0) failed: %m", shmid);
+	}
+	/* Callbacks run last-in first-out: detach, then delete. */
+	status = on_shmem_exit(IpcMemoryDetach, (Datum) *address);
+	if (status < 0)
+		return status;
+	INJECT_POINT("sysv/create/post-shmat", INJECT_ANYWHERE,
+				 "as before: the kernel detaches the corpse, the header is still missing");
+	status = RecordSharedMemoryInLockFile((unsigned long) (uint32_t) memKey, (unsigned long) shmid);
+	if (status < 0)
+		return status;
+	INJECT_POINT("sysv/create/recorded", INJECT_ANYWHERE,
+				 "a segment without header that the lockfile names by key and id: recycled");
+	return HOLDFAST_OK;
 }
 
 HoldfastStatus
@@ -170,50 +202,30 @@ InternalIpcMemoryCreate(IpcMemoryKey memKey, Size size, void **address, IpcMemor
 {
 	HoldfastStatus status;
 	int id;
-	void *memory;
 
 	*address = NULL;
 	if (!holdfast_lockfile_is_mine() || size < sizeof(PGShmemHeader))
 		return report(HOLDFAST_ERROR, HOLDFAST_MISUSE, 0, NULL, NULL,
 					  size < sizeof(PGShmemHeader) ? "a segment has room for its header at least"
 												   : "call CreateDataDirLockFile() first");
-	id = shmget(memKey, size, IPC_CREAT | IPC_EXCL | IPC_PROTECTION);
+	id = shmget(memKey, size, IPC_CREAT | IPC_EXCL | HOLDFAST_SEGMENT_MODE);
 	if (id < 0)
 		return shmget_failed(memKey, size);
-	INJECT_POINT(
-		"sysv/create/post-shmget", INJECT_ANYWHERE,
-		"a segment without header under an announced key: recycled when that key is tried again");
-	memory = shmat(id, NULL, 0);
-	if (memory == (void *) -1)
-	{
-		status = report(HOLDFAST_FATAL, HOLDFAST_SYSTEM_ERROR, errno, NULL, NULL,
-						"shmat(id=%d, addr=NULL, flags=0x0) failed: %m", id);
-		(void) shmctl(id, IPC_RMID, NULL);
-		return status;
-	}
-	INJECT_POINT("sysv/create/post-shmat", INJECT_ANYWHERE,
-				 "as before: the kernel detaches the corpse, the header is still missing");
-	write_header(memory, size);
-	INJECT_POINT("sysv/create/header", INJECT_ANYWHERE,
-				 "a segment with our header that no lockfile names: found by scanning, recycled");
-	status = register_callbacks(id, memory);
+	status = attach_new(memKey, id, address);
 	if (status < 0)
 	{
-		(void) shmdt(memory);
-		(void) shmctl(id, IPC_RMID, NULL);
+		if (*address != NULL)
+		{
+			holdfast_cancel_on_shmem_exit(IpcMemoryDetach, (Datum) *address);
+			IpcMemoryDetach(0, (Datum) *address);
+		}
+		holdfast_cancel_on_shmem_exit(IpcMemoryDelete, (Datum) id);
+		IpcMemoryDelete(0, (Datum) id);
+		*address = NULL;
 		return status;
 	}
 	UsedShmemSegID = (unsigned long) id;
-	UsedShmemSegAddr = memory;
-	status = RecordSharedMemoryInLockFile((unsigned long) memKey, (unsigned long) id);
-	if (status < 0)
-	{
-		shmem_exit(1); /* detaches and deletes */
-		return status;
-	}
-	INJECT_POINT("sysv/create/recorded", INJECT_ANYWHERE,
-				 "a segment named by its lockfile, state INIT, nobody attached: recycled");
-	*address = memory;
+	UsedShmemSegAddr = *address;
 	*shmid = id;
 	return HOLDFAST_OK;
 }
@@ -248,14 +260,18 @@ PGSharedMemoryAttach(IpcMemoryId shmId, void *attachAt, PGShmemHeader **addr)
 		return state_of_errno(errno);
 	if (!holdfast_data_directory_id(&device, &inode))
 		return SHMSTATE_ANALYSIS_FAILURE;
-	INJECT_POINT("sysv/attach/pre-shmat", INJECT_ANYWHERE, "nothing was changed");
 	if (info.shm_segsz < sizeof(PGShmemHeader))
 		return SHMSTATE_FOREIGN;
+	INJECT_POINT("sysv/attach/pre-shmat", INJECT_ANYWHERE, "nothing was changed");
 	header = shmat(shmId, attachAt, SHM_RDONLY);
 	if (header == (void *) -1)
+	{
+		/* EINVAL speaks of the address when the segment is still there. */
+		if (errno == EINVAL && attachAt != NULL && shmctl(shmId, IPC_STAT, &info) == 0)
+			return SHMSTATE_ANALYSIS_FAILURE;
 		return state_of_errno(errno);
-	if (!holdfast_header_is_valid(header, info.shm_segsz) || header->device != device ||
-		header->inode != inode)
+	}
+	if (!holdfast_header_names(header, device, inode))
 	{
 		(void) shmdt(header);
 		return SHMSTATE_FOREIGN;
@@ -265,7 +281,7 @@ PGSharedMemoryAttach(IpcMemoryId shmId, void *attachAt, PGShmemHeader **addr)
 }
 
 static IpcMemoryState
-verdict_on(IpcMemoryId shmid)
+verdict_once(IpcMemoryId shmid)
 {
 	PGShmemHeader *header;
 	IpcMemoryState state = PGSharedMemoryAttach(shmid, NULL, &header);
@@ -275,10 +291,25 @@ verdict_on(IpcMemoryId shmid)
 	return state;
 }
 
+/* ATTACHED only if it stays so. */
+static IpcMemoryState
+verdict_on(IpcMemoryId shmid)
+{
+	IpcMemoryState state;
+	int steps = 0;
+
+	do
+		state = verdict_once(shmid);
+	while (state == SHMSTATE_ATTACHED && settle_again(&steps));
+	return state;
+}
+
 bool
 PGSharedMemoryIsInUse(unsigned long key, unsigned long id)
 {
 	(void) key;
+	if (id > INT32_MAX)
+		return false; /* no segment has such an id */
 	switch (verdict_on((IpcMemoryId) id))
 	{
 		case SHMSTATE_ENOENT:
@@ -292,7 +323,98 @@ PGSharedMemoryIsInUse(unsigned long key, unsigned long id)
 	return true;
 }
 
-/* ---- choosing a key, clearing the way ---- */
+/* ---- clearing the way ---- */
+
+static bool
+is_zero(const void *bytes, Size length)
+{
+	const unsigned char *byte = bytes;
+
+	for (Size i = 0; i < length; i++)
+	{
+		if (byte[i] != 0)
+			return false;
+	}
+	return true;
+}
+
+/* As shmget() or the first stores of write_header() left it, and nobody else would. */
+static bool
+looks_half_made(PGShmemHeader header, uint64_t device, uint64_t inode)
+{
+	if (header.magic != 0)
+		return false;
+	if (header.device == device && header.inode == inode)
+		return true;
+	if (header.device == device)
+		header.device = 0;
+	return is_zero(&header, sizeof(header));
+}
+
+/*
+ * A segment whose creator died before its header was whole: an earlier start had announced this very key, nobody is
+ * attached, the creator is gone.  Should the key have gone to somebody else meanwhile, the contents tell.
+ */
+static bool
+is_our_half_made(IpcMemoryId shmid, uint64_t device, uint64_t inode)
+{
+	struct shmid_ds info;
+	PGShmemHeader header;
+
+	return shmctl(shmid, IPC_STAT, &info) == 0 && info.shm_nattch == 0 &&
+		   info.shm_perm.cuid == geteuid() && info.shm_segsz >= sizeof(header) &&
+		   (info.shm_perm.mode & 0777) == HOLDFAST_SEGMENT_MODE &&
+		   holdfast_process_is_dead(info.shm_cpid, 0) &&
+		   holdfast_segment_copy_header(shmid, &header) && looks_half_made(header, device, inode);
+}
+
+static HoldfastStatus
+log_removal(IpcMemoryKey key, IpcMemoryId shmid)
+{
+	return report(HOLDFAST_LOG, HOLDFAST_OK, 0, NULL, NULL,
+				  "removed shared memory segment %d of a dead server (key %lu)", shmid,
+				  (unsigned long) (uint32_t) key);
+}
+
+static void
+recycle_half_made(uint64_t device, uint64_t inode)
+{
+	IpcMemoryKey key;
+	int shmid;
+
+	if (!holdfast_lockfile_predecessor_intent(&key))
+		return;
+	shmid = shmget(key, 0, 0);
+	if (shmid < 0 || !is_our_half_made(shmid, device, inode))
+		return;
+	INJECT_POINT("sysv/recycle/half-made", INJECT_ANYWHERE,
+				 "a segment without header under an announced key: the next start removes it");
+	if (shmctl(shmid, IPC_RMID, NULL) == 0)
+		(void) log_removal(key, shmid);
+}
+
+/* Nobody was attached when the lockfile was made; the guard has kept others away since. */
+static HoldfastStatus
+clear_the_way(uint64_t device, uint64_t inode)
+{
+	HoldfastOrphan found;
+
+	recycle_half_made(device, inode);
+	switch (holdfast_segments_recycle(&found))
+	{
+		case SEGMENTS_UNUSED:
+			return HOLDFAST_OK;
+		case SEGMENTS_IN_USE:
+			return holdfast_refuse_segment((unsigned long) (uint32_t) found.key,
+										   (unsigned long) found.shmid);
+		case SEGMENTS_UNKNOWN:
+			break;
+	}
+	return report(HOLDFAST_FATAL, HOLDFAST_SYSTEM_ERROR, errno, NULL, NULL,
+				  "could not look for old shared memory segments: %m");
+}
+
+/* ---- choosing a key ---- */
 
 static IpcMemoryKey
 key_for(uint64_t device, uint64_t inode, uint32_t probe)
@@ -303,39 +425,11 @@ key_for(uint64_t device, uint64_t inode, uint32_t probe)
 	return hash == 0 ? 1 : (IpcMemoryKey) hash;
 }
 
-/*
- * A segment whose creator died before its header was whole: nobody attached, creator gone, and our last
- * incarnation had announced this very key.
- */
-static bool
-is_our_half_made(IpcMemoryKey key, IpcMemoryId shmid)
-{
-	struct shmid_ds info;
-
-	return holdfast_lockfile_was_intended(key) && shmctl(shmid, IPC_STAT, &info) == 0 &&
-		   info.shm_nattch == 0 && info.shm_perm.cuid == geteuid() &&
-		   holdfast_process_is_dead(info.shm_cpid, 0);
-}
-
-static HoldfastStatus
-refuse_in_use(IpcMemoryKey key, IpcMemoryId shmid)
-{
-	char hint[512];
-
-	return report(HOLDFAST_FATAL, HOLDFAST_IN_USE, 0, NULL,
-				  holdfast_format(hint, sizeof(hint),
-								  "Terminate any old server processes associated with data "
-								  "directory \"%.300s\".",
-								  holdfast_data_directory()),
-				  "pre-existing shared memory block (key %lu, ID %lu) is still in use",
-				  (unsigned long) key, (unsigned long) shmid);
-}
-
 /* The key is taken.  OK: it may be free now, try it again.  COLLISION: leave it, try the next. */
 static HoldfastStatus
 resolve_collision(IpcMemoryKey key)
 {
-	int shmid = shmget(key, sizeof(PGShmemHeader), 0);
+	int shmid = shmget(key, 0, 0);
 	IpcMemoryState state;
 
 	if (shmid < 0)
@@ -346,24 +440,20 @@ resolve_collision(IpcMemoryKey key)
 	{
 		case SHMSTATE_ANALYSIS_FAILURE:
 		case SHMSTATE_ATTACHED:
-			return refuse_in_use(key, shmid);
+			return holdfast_refuse_segment((unsigned long) (uint32_t) key, (unsigned long) shmid);
 		case SHMSTATE_ENOENT:
 			return report(HOLDFAST_LOG, HOLDFAST_OK, 0, NULL, NULL,
 						  "shared memory block (key %lu, ID %lu) deleted during startup",
-						  (unsigned long) key, (unsigned long) shmid);
+						  (unsigned long) (uint32_t) key, (unsigned long) shmid);
 		case SHMSTATE_FOREIGN:
-			if (!is_our_half_made(key, shmid))
-				return HOLDFAST_COLLISION;
-			break;
+			return HOLDFAST_COLLISION;
 		case SHMSTATE_UNATTACHED:
 			break;
 	}
 	/* Left over from a dead incarnation.  If it cannot be removed, go on with another key. */
 	if (shmctl(shmid, IPC_RMID, NULL) < 0)
 		return HOLDFAST_COLLISION;
-	return report(HOLDFAST_LOG, HOLDFAST_OK, 0, NULL, NULL,
-				  "removed shared memory segment %d of a dead server (key %lu)", shmid,
-				  (unsigned long) key);
+	return log_removal(key, shmid);
 }
 
 static HoldfastStatus
@@ -385,13 +475,36 @@ create_at_key(IpcMemoryKey key, Size size, void **address, IpcMemoryId *shmid)
 	return status;
 }
 
+/* The first free key of the chain.  Each is announced before it is used. */
+static HoldfastStatus
+create_somewhere(uint64_t device, uint64_t inode, Size size, void **address)
+{
+	IpcMemoryId shmid;
+
+	for (uint32_t probe = 0; probe < PROBES_MAX; probe++)
+	{
+		IpcMemoryKey key = key_for(device, inode, probe);
+		HoldfastStatus status = holdfast_lockfile_record_intent(key);
+
+		if (status == HOLDFAST_OK)
+		{
+			INJECT_POINT("sysv/create/announced", INJECT_ANYWHERE,
+						 "an announced key without a segment: nothing to mend");
+			status = create_at_key(key, size, address, &shmid);
+		}
+		if (status != HOLDFAST_COLLISION)
+			return status;
+	}
+	return report(HOLDFAST_FATAL, HOLDFAST_SYSTEM_ERROR, EEXIST, NULL, NULL,
+				  "could not find a free shared memory key in %d attempts", PROBES_MAX);
+}
+
 HoldfastStatus
 PGSharedMemoryCreate(Size size, PGShmemHeader **header)
 {
 	uint64_t device, inode;
 	void *address = NULL;
-	IpcMemoryId shmid;
-	HoldfastStatus status = HOLDFAST_COLLISION;
+	HoldfastStatus status;
 
 	*header = NULL;
 	if (!holdfast_lockfile_is_mine() || UsedShmemSegAddr != NULL)
@@ -401,26 +514,19 @@ PGSharedMemoryCreate(Size size, PGShmemHeader **header)
 	if (!holdfast_data_directory_id(&device, &inode))
 		return report(HOLDFAST_FATAL, HOLDFAST_SYSTEM_ERROR, errno, NULL, NULL,
 					  "could not stat data directory \"%s\": %m", holdfast_data_directory());
-	/* Nobody was attached when the lockfile was made; what is left now is looked at again key by key. */
-	(void) holdfast_segments_recycle();
-
-	for (uint32_t probe = 0; probe < PROBES_MAX && status == HOLDFAST_COLLISION; probe++)
-	{
-		IpcMemoryKey key = key_for(device, inode, probe);
-
-		status = holdfast_lockfile_record_intent(key);
-		if (status == HOLDFAST_OK)
-			status = create_at_key(key, size, &address, &shmid);
-	}
-	if (status == HOLDFAST_COLLISION)
-		return report(HOLDFAST_FATAL, HOLDFAST_SYSTEM_ERROR, EEXIST, NULL, NULL,
-					  "could not find a free shared memory key in %d attempts", PROBES_MAX);
+	status = clear_the_way(device, inode);
 	if (status == HOLDFAST_OK)
-		*header = address;
-	return status;
+		status = create_somewhere(device, inode, size, &address);
+	if (status == HOLDFAST_IN_USE)
+		holdfast_lockfile_keep_evidence();
+	if (status < 0)
+		return status;
+	write_header(address, device, inode, size);
+	*header = address;
+	return HOLDFAST_OK;
 }
 
-/* ---- detach, join ---- */
+/* ---- detach ---- */
 
 HoldfastStatus
 PGSharedMemoryDetach(void)
@@ -429,78 +535,11 @@ PGSharedMemoryDetach(void)
 
 	if (address == NULL)
 		return HOLDFAST_OK;
+	holdfast_cancel_on_shmem_exit(IpcMemoryDetach, (Datum) address);
 	UsedShmemSegAddr = NULL;
+	holdfast_lockfile_leave();
 	if (shmdt(address) < 0)
 		return report(HOLDFAST_ERROR, HOLDFAST_SYSTEM_ERROR, errno, NULL, NULL,
 					  "shmdt(%p) failed: %m", address);
 	return HOLDFAST_OK;
-}
-
-static HoldfastStatus
-refuse_join(const HoldfastLockfile *file, HoldfastStatus status, const char *why)
-{
-	return report(HOLDFAST_ERROR, status, 0, NULL, NULL,
-				  "could not join the server of data directory \"%s\" (shared memory ID %lu): %s",
-				  holdfast_data_directory(), file->shmem_id, why);
-}
-
-/* The segment of the lockfile, mapped for reading and writing; only then is it believed or not. */
-static HoldfastStatus
-attach_recorded(const HoldfastLockfile *file, PGShmemHeader **header)
-{
-	IpcMemoryState state = verdict_on((IpcMemoryId) file->shmem_id);
-
-	if (state == SHMSTATE_ENOENT || state == SHMSTATE_FOREIGN)
-		return refuse_join(file, HOLDFAST_NOT_FOUND, "its segment is gone");
-	*header = shmat((int) file->shmem_id, NULL, 0);
-	if (*header == (void *) -1)
-		return report(HOLDFAST_ERROR, HOLDFAST_SYSTEM_ERROR, errno, NULL, NULL,
-					  "shmat(id=%lu, addr=NULL, flags=0x0) failed: %m", file->shmem_id);
-	/* Acquire pairs [SH1] with the release in holdfast_shmem_publish(). */
-	if (cookies_equal(&(*header)->cookie, &file->cookie) &&
-		__atomic_load_n(&(*header)->state, __ATOMIC_ACQUIRE) == HOLDFAST_SEGMENT_READY)
-		return HOLDFAST_OK;
-	(void) shmdt(*header);
-	return refuse_join(file, HOLDFAST_NOT_FOUND, "it is starting up, or another took its place");
-}
-
-static void
-detach_joined(int code, Datum arg)
-{
-	HoldfastStatus status = PGSharedMemoryDetach();
-
-	(void) code;
-	(void) arg;
-	(void) status; /* reported already; the process is on its way out */
-}
-
-HoldfastStatus
-holdfast_segment_join(PGShmemHeader **header)
-{
-	HoldfastLockfile file;
-	HoldfastStatus status;
-
-	*header = NULL;
-	if (UsedShmemSegAddr != NULL)
-		return report(HOLDFAST_ERROR, HOLDFAST_MISUSE, 0, NULL, NULL,
-					  "this process has a segment already");
-	status = holdfast_lockfile_read(holdfast_data_directory(), &file);
-	if (status < 0)
-		return status;
-	if (!file.is_ours || !file.has_segment)
-		return refuse_join(&file, file.is_ours ? HOLDFAST_NOT_FOUND : HOLDFAST_DAMAGED,
-						   file.is_ours ? "it has no segment yet" : "it is not a holdfast server");
-	status = attach_recorded(&file, header);
-	if (status == HOLDFAST_OK)
-	{
-		UsedShmemSegID = file.shmem_id;
-		UsedShmemSegAddr = *header;
-		holdfast_lockfile_adopt_cookie(file.cookie);
-		status = on_shmem_exit(detach_joined, 0);
-		if (status < 0)
-			detach_joined(0, 0);
-	}
-	if (status < 0)
-		*header = NULL;
-	return status;
 }

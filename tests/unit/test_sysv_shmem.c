@@ -182,18 +182,24 @@ Test(sysv, the_verdicts)
 	cr_assert(verdict(own) == SHMSTATE_UNATTACHED);
 	cr_assert(!PGSharedMemoryIsInUse(0, (unsigned long) own));
 
-	/* One wrong bit, and it is no segment of ours. */
+	/* PostgreSQL's three fields say whose it is; whatever else was scribbled over does not make it a stranger's. */
 	header = shmat(own, NULL, 0);
 	header->inode ^= 1;
 	cr_assert(verdict(own) == SHMSTATE_FOREIGN);
 	header->inode ^= 1;
-	header->totalsize++;
+	header->device ^= 1;
 	cr_assert(verdict(own) == SHMSTATE_FOREIGN);
-	header->totalsize--;
+	header->device ^= 1;
 	header->magic++;
 	cr_assert(verdict(own) == SHMSTATE_FOREIGN);
 	header->magic--;
+	header->totalsize++;
+	header->crc ^= 1;
 	cr_assert(verdict(own) == SHMSTATE_ATTACHED);
+	cr_assert(own_segments() == 0, "what is damaged is not shown to visitors");
+	header->crc ^= 1;
+	header->totalsize--;
+	cr_assert(own_segments() == 1);
 	shmdt(header);
 	shmctl(foreign, IPC_RMID, NULL);
 	shmctl(tiny, IPC_RMID, NULL);
