@@ -11,6 +11,13 @@
 
 #define HOLDFAST_SEGMENT_MODE 0600 /* every segment we make, and no other permission */
 
+/*
+ * Keys are a hash of the directory's device and inode, so that every start tries the same ones, in the same order; never
+ * zero (that would be IPC_PRIVATE), never negative.  `probe` counts the ones that were taken.
+ */
+#define HOLDFAST_KEY_PROBES 1000
+IpcMemoryKey holdfast_segment_key(uint64_t device, uint64_t inode, uint32_t probe);
+
 /* The header is ours, of this version, unharmed, and says the size that the kernel says. */
 bool holdfast_header_is_valid(const PGShmemHeader *header, uint64_t segment_size);
 uint32_t holdfast_header_crc(const PGShmemHeader *header);

@@ -89,18 +89,60 @@ describe(IpcMemoryId shmid, const struct shmid_ds *info, const PGShmemHeader *he
 													header->creatorPID, header->creator_start_time);
 }
 
-/* ---- visiting ---- */
+/* ---- candidates ---- */
+
+IpcMemoryKey
+holdfast_segment_key(uint64_t device, uint64_t inode, uint32_t probe)
+{
+	uint64_t parts[3] = {device, inode, probe};
+	uint32_t hash = holdfast_crc32c(parts, sizeof(parts)) & INT32_MAX;
+
+	return hash == 0 ? 1 : (IpcMemoryKey) hash;
+}
 
 /*
- * Could this library have made it?  Asked of what the kernel tells without attaching, so that a start among thousands of
- * other people's segments attaches to few of them.
+ * The keys that segments of one directory can have, by their lowest 16 bits: another's may seem to be among them, none is
+ * missed.  To attach and detach costs more than all else here; so a start among thousands of other people's segments
+ * attaches to a few dozen of them.
  */
+typedef struct KeySet
+{
+	uint64_t bits[65536 / 64];
+} KeySet;
+
+static void
+fill_keys(KeySet *keys, uint64_t device, uint64_t inode)
+{
+	memset(keys, 0, sizeof(*keys));
+	for (uint32_t probe = 0; probe < HOLDFAST_KEY_PROBES; probe++)
+	{
+		uint32_t low = (uint32_t) holdfast_segment_key(device, inode, probe) & 0xffff;
+
+		keys->bits[low / 64] |= UINT64_C(1) << low % 64;
+	}
+}
+
 static bool
-could_be_ours(const struct shmid_ds *info)
+may_have_key(const KeySet *keys, const struct shmid_ds *info)
+{
+	uint32_t low = (uint32_t) info->shm_perm.__key & 0xffff;
+
+	/* Removed while attached: the kernel has forgotten the key. */
+	if ((info->shm_perm.mode & SHM_DEST) != 0)
+		return true;
+	return (keys->bits[low / 64] >> low % 64 & 1) != 0;
+}
+
+/* Could this library have made it, for the directory of `keys` if not NULL?  What the kernel tells without attaching. */
+static bool
+could_be_ours(const struct shmid_ds *info, const KeySet *keys)
 {
 	return info->shm_segsz >= sizeof(PGShmemHeader) &&
-		   (info->shm_perm.mode & ACCESSPERMS) == HOLDFAST_SEGMENT_MODE;
+		   (info->shm_perm.mode & ACCESSPERMS) == HOLDFAST_SEGMENT_MODE &&
+		   (keys == NULL || may_have_key(keys, info));
 }
+
+/* ---- visiting ---- */
 
 typedef enum Look
 {
@@ -112,8 +154,6 @@ typedef enum Look
 static Look
 look_at(IpcMemoryId shmid, const struct shmid_ds *info, PGShmemHeader *header, HoldfastOrphan *out)
 {
-	if (!could_be_ours(info))
-		return LOOK_NOT_OURS;
 	if (!holdfast_segment_copy_header(shmid, header))
 		return errno == EACCES || errno == EINVAL || errno == EIDRM ? LOOK_NOT_OURS : LOOK_FAILED;
 	if (header->magic != PGShmemMagic)
@@ -126,7 +166,7 @@ typedef bool (*HeaderVisitor)(const HoldfastOrphan *orphan, const PGShmemHeader 
 
 /* False with errno.  A segment that is made or removed meanwhile may or may not be seen. */
 static bool
-walk(HeaderVisitor visit, void *arg)
+walk(const KeySet *keys, HeaderVisitor visit, void *arg)
 {
 	struct shm_info summary;
 	int highest = shmctl(0, SHM_INFO, (struct shmid_ds *) (void *) &summary);
@@ -140,8 +180,9 @@ walk(HeaderVisitor visit, void *arg)
 		HoldfastOrphan orphan;
 		int shmid = shmctl(index, SHM_STAT_ANY, &info);
 
-		if (shmid < 0)
-			continue; /* an unused index, or it vanished */
+		/* An unused index, or it vanished. */
+		if (shmid < 0 || !could_be_ours(&info, keys))
+			continue;
 		switch (look_at(shmid, &info, &header, &orphan))
 		{
 			case LOOK_NOT_OURS:
@@ -178,7 +219,7 @@ holdfast_segments_visit(HoldfastOrphanVisitor visit, void *arg)
 {
 	PublicVisit public_visit = {.visit = visit, .arg = arg};
 
-	if (walk(visit_valid, &public_visit))
+	if (walk(NULL, visit_valid, &public_visit))
 		return HOLDFAST_OK;
 	return report(HOLDFAST_ERROR, HOLDFAST_SYSTEM_ERROR, errno, NULL, NULL,
 				  "could not look at all shared memory segments: %m");
@@ -236,8 +277,12 @@ static SegmentUse
 walk_own(HeaderVisitor visit, HoldfastOrphan *found)
 {
 	OwnSegments own = {.use = SEGMENTS_UNUSED};
+	KeySet keys;
 
-	if (!holdfast_data_directory_id(&own.device, &own.inode) || !walk(visit, &own))
+	if (!holdfast_data_directory_id(&own.device, &own.inode))
+		return SEGMENTS_UNKNOWN;
+	fill_keys(&keys, own.device, own.inode);
+	if (!walk(&keys, visit, &own))
 		return SEGMENTS_UNKNOWN;
 	*found = own.found;
 	return own.use;
@@ -269,7 +314,7 @@ holdfast_segment_reap(IpcMemoryId shmid, const HoldfastCookie *cookie)
 					  errno == EINVAL || errno == EIDRM ? HOLDFAST_NOT_FOUND
 														: HOLDFAST_SYSTEM_ERROR,
 					  errno, NULL, NULL, "could not look at shared memory segment %d: %m", shmid);
-	if (look_at(shmid, &info, &header, &orphan) != LOOK_OURS ||
+	if (!could_be_ours(&info, NULL) || look_at(shmid, &info, &header, &orphan) != LOOK_OURS ||
 		!holdfast_header_is_valid(&header, info.shm_segsz) ||
 		!cookies_equal(&orphan.cookie, cookie))
 		return report(HOLDFAST_ERROR, HOLDFAST_NOT_FOUND, 0, NULL, NULL,

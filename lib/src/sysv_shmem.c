@@ -11,9 +11,6 @@
  * Whatever is left, nobody is attached to it, and step 1 of the next start removes it: what has a header by scanning,
  * what has none by the announced key, if it has the look of it.  The next lockfile carries that key on until then.
  *
- * Keys are a hash of the directory's device and inode, so that each start probes the same ones; never zero (that would
- * be IPC_PRIVATE), never negative.
- *
  * Owner: UsedShmemSegID and UsedShmemSegAddr describe the one segment this process is attached to.
  * Thread safety: one thread.  Signal safety: none.  Errors: as pg_shmem.h says.
  * Source: after PostgreSQL's sysv_shmem.c in verdicts, messages and hints.
@@ -27,7 +24,6 @@
 #include <holdfast/lockfile.h>
 #include <holdfast/recovery.h>
 
-#include "crc32c.h"
 #include "data_directory.h"
 #include "inject_point.h"
 #include "ipc_internal.h"
@@ -37,7 +33,6 @@
 #include "settle.h"
 #include "shmem_layout.h"
 
-#define PROBES_MAX   1000
 #define ATTEMPTS_MAX 100 /* at one key whose segment keeps vanishing */
 
 unsigned long UsedShmemSegID = 0;
@@ -416,15 +411,6 @@ clear_the_way(uint64_t device, uint64_t inode)
 
 /* ---- choosing a key ---- */
 
-static IpcMemoryKey
-key_for(uint64_t device, uint64_t inode, uint32_t probe)
-{
-	uint64_t parts[3] = {device, inode, probe};
-	uint32_t hash = holdfast_crc32c(parts, sizeof(parts)) & INT32_MAX;
-
-	return hash == 0 ? 1 : (IpcMemoryKey) hash;
-}
-
 /* The key is taken.  OK: it may be free now, try it again.  COLLISION: leave it, try the next. */
 static HoldfastStatus
 resolve_collision(IpcMemoryKey key)
@@ -481,9 +467,9 @@ create_somewhere(uint64_t device, uint64_t inode, Size size, void **address)
 {
 	IpcMemoryId shmid;
 
-	for (uint32_t probe = 0; probe < PROBES_MAX; probe++)
+	for (uint32_t probe = 0; probe < HOLDFAST_KEY_PROBES; probe++)
 	{
-		IpcMemoryKey key = key_for(device, inode, probe);
+		IpcMemoryKey key = holdfast_segment_key(device, inode, probe);
 		HoldfastStatus status = holdfast_lockfile_record_intent(key);
 
 		if (status == HOLDFAST_OK)
@@ -496,7 +482,7 @@ create_somewhere(uint64_t device, uint64_t inode, Size size, void **address)
 			return status;
 	}
 	return report(HOLDFAST_FATAL, HOLDFAST_SYSTEM_ERROR, EEXIST, NULL, NULL,
-				  "could not find a free shared memory key in %d attempts", PROBES_MAX);
+				  "could not find a free shared memory key in %d attempts", HOLDFAST_KEY_PROBES);
 }
 
 HoldfastStatus
