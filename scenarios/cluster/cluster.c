@@ -220,7 +220,7 @@ cluster_serve(const ClusterConfig *config)
 		return CLUSTER_REFUSED;
 	}
 	fill_config(cluster, config);
-	inject_set_role("supervisor", 1);
+	inject_set_role("supervisor", config->ordinal ? (int) config->ordinal : 1);
 	holdfast_set_reporter(report_error, cluster);
 	if (!open_events(cluster))
 		fprintf(stderr, "FATAL:  could not watch for signals: %s\n", strerror(errno));

@@ -47,6 +47,7 @@ typedef struct ClusterConfig
 	unsigned quit_ms;    /* from SIGQUIT to SIGKILL when resetting or stopping */
 	unsigned recover_ms; /* how long a recovery may wait for a stopped process before a reset */
 	unsigned run_ms;     /* stop in order after that; 0: when told to */
+	unsigned ordinal;    /* proc=supervisor.N in a fault plan; 0: 1 */
 	unsigned pace_us;    /* a worker's pause between transfers; 0: none */
 	int ready_fd; /* "ready PID\n" is written here, and the descriptor closed, once workers run; -1 */
 	bool quiet;   /* errors only on stderr */

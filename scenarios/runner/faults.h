@@ -27,6 +27,14 @@ ScenarioStatus faults_arm_user_plan(ScenarioContext *ctx);
 /* As faults_check_fired(), and nothing fires from now on. */
 ScenarioStatus faults_disarm(ScenarioContext *ctx);
 
+/*
+ * For a loop "at the n-th arrival, until nobody arrives that often": arms without asking whether the one before fired,
+ * and in the end says so.
+ */
+ScenarioStatus faults_arm_nth(ScenarioContext *ctx, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+void faults_end_loop(void);
+
 /* Times that the armed plan's items acted so far. */
 uint64_t faults_fired(void);
 

@@ -122,6 +122,7 @@ run_case(const SandboxInit *init)
 		.user_plan = spec->user_plan,
 		.seed = spec->seed,
 		.deadline_ns = clock_deadline_ns(spec->scenario->deadline_ms),
+		.has_other_users = !init->rootless,
 		.verbose = spec->verbose,
 		.report = init->report,
 	};
@@ -135,8 +136,6 @@ run_case(const SandboxInit *init)
 
 	if (spec->which->unreachable)
 		scenario_skip(&ctx, "cannot happen: %s", spec->which->unreachable);
-	else if ((spec->scenario->flags & SCENARIO_NEEDS_TWO_UIDS) && init->rootless)
-		scenario_skip(&ctx, "needs a second user id: run it as root");
 	else
 	{
 		status = faults_open(&ctx);

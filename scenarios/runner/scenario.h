@@ -76,14 +76,14 @@ typedef struct ScenarioContext
 	const char *user_plan; /* "" when none; only scenarios that take one look at it */
 	uint64_t seed;
 	uint64_t deadline_ns;      /* CLOCK_MONOTONIC; the runner kills the case some time later */
+	bool has_other_users;      /* there are user ids besides our own: we are root */
 	bool verbose;              /* copy the log to stderr as it is written */
 	struct CaseReport *report; /* where message and log go: shared with the runner */
 } ScenarioContext;
 
 typedef enum ScenarioFlags
 {
-	SCENARIO_TAKES_PLAN = 1 << 0,     /* `run --plan` may be combined with it */
-	SCENARIO_NEEDS_TWO_UIDS = 1 << 1, /* skipped where only one user id is mapped */
+	SCENARIO_TAKES_PLAN = 1 << 0, /* `run --plan` may be combined with it */
 } ScenarioFlags;
 
 typedef struct Scenario

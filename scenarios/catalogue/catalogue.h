@@ -1,0 +1,24 @@
+/*
+ * catalogue.h
+ *		Every scenario, one line each.
+ */
+#ifndef HOLDFAST_CATALOGUE_CATALOGUE_H
+#define HOLDFAST_CATALOGUE_CATALOGUE_H
+
+#include "runner/scenario.h"
+
+extern const Scenario scenario_a10_serve_start;
+extern const Scenario scenario_a20_serve_stop;
+extern const Scenario scenario_a30_lockfile_recheck;
+extern const Scenario scenario_c10_kill_mid_lock;
+extern const Scenario scenario_c20_kill_in_cluster;
+extern const Scenario scenario_c30_kill_supervisor;
+extern const Scenario scenario_c35_kill_twice;
+extern const Scenario scenario_c40_shm_errno;
+extern const Scenario scenario_c50_orphan;
+extern const Scenario scenario_c60_bad_lockfile;
+extern const Scenario scenario_x40_collision;
+extern const Scenario scenario_x50_two_starters;
+extern const Scenario scenario_x60_two_namespaces;
+
+#endif

@@ -1,0 +1,97 @@
+/*
+ * start_points.c
+ *		See start_points.h.
+ */
+#include "catalogue/start_points.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "inject/inject.h"
+
+static bool
+in_rooms(const char *point, const char *const *rooms, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strncmp(point, rooms[i], strlen(rooms[i])) == 0)
+			return true;
+	return false;
+}
+
+bool
+start_point_belongs(const char *point)
+{
+	/* sysv/shm/ are the system calls themselves: c40-shm-errno's. */
+	static const char *const rooms[] = {"sysv/create/", "sysv/exit/", "lockfile/",      "ipc/",
+										"shmem/",       "proc/",      "lwlock/tranche/"};
+
+	return in_rooms(point, rooms, sizeof(rooms) / sizeof(rooms[0]));
+}
+
+bool
+restart_point_belongs(const char *point)
+{
+	static const char *const rooms[] = {"sysv/create/", "sysv/recycle/", "sysv/collision/",
+										"sysv/attach/", "sysv/exit/",    "lockfile/"};
+
+	return in_rooms(point, rooms, sizeof(rooms) / sizeof(rooms[0]));
+}
+
+void
+start_points_list(ScenarioCaseList *list)
+{
+	InjectPointInfo info;
+
+	for (int i = 0; inject_point_at(i, &info); i++)
+	{
+		if (start_point_belongs(info.name))
+			(void) scenario_case_add(list, "%s", info.name);
+	}
+}
+
+static ScenarioStatus
+expect_any_end(ScenarioContext *ctx, Served *served, bool *killed)
+{
+	int status = served->supervisor.wait_status;
+
+	*killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+	if (*killed || (WIFEXITED(status) && WEXITSTATUS(status) == CLUSTER_STOPPED))
+		return SCENARIO_PASS;
+	served_log(ctx, served);
+	return scenario_fail(ctx, "the server neither lived nor was killed: wait status %#x", status);
+}
+
+ScenarioStatus
+short_life(ScenarioContext *ctx, bool *killed)
+{
+	Served served = {.config = served_config(ctx)};
+
+	served.config.workers = 1;
+	served.config.pace_us = 100;
+	SCENARIO_TRY(served_start(ctx, &served));
+	SCENARIO_TRY(served_wait(ctx, &served));
+	if (served.ready)
+	{
+		/* It may be dead already, or die of what it is told. */
+		if (actor_alive(&served.supervisor))
+			SCENARIO_TRY(actor_signal(ctx, &served.supervisor, SIGTERM));
+		SCENARIO_TRY(actor_wait(ctx, &served.supervisor));
+	}
+	SCENARIO_TRY(expect_any_end(ctx, &served, killed));
+	served_close(&served);
+	return SCENARIO_PASS;
+}
+
+ScenarioStatus
+workers_gone(ScenarioContext *ctx)
+{
+	pid_t workers[16];
+	unsigned count;
+
+	SCENARIO_TRY(served_pids(ctx, "worker", workers, 16, &count));
+	for (unsigned i = 0; i < count; i++)
+		SCENARIO_TRY(wait_for_pid_gone(ctx, workers[i]));
+	return SCENARIO_PASS;
+}

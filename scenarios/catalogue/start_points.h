@@ -1,0 +1,28 @@
+/*
+ * start_points.h
+ *		The points a supervisor passes when it starts and when it ends.
+ */
+#ifndef HOLDFAST_CATALOGUE_START_POINTS_H
+#define HOLDFAST_CATALOGUE_START_POINTS_H
+
+#include "runner/served.h"
+
+/* Rooms of the library in which a supervisor's death leaves something: "sysv/", "lockfile/" ... */
+bool start_point_belongs(const char *point);
+
+/* Steps of a start that finds something left over, besides the above. */
+bool restart_point_belongs(const char *point);
+
+/* One case for each registered point that belongs, named like it. */
+void start_points_list(ScenarioCaseList *list);
+
+/*
+ * One life of a server under whatever is armed: start, a moment of work, orderly stop.  Ends when its supervisor has
+ * ended, whichever way; *killed tells whether by SIGKILL.
+ */
+ScenarioStatus short_life(ScenarioContext *ctx, bool *killed);
+
+/* Until no worker that this data directory's segment knows of is alive. */
+ScenarioStatus workers_gone(ScenarioContext *ctx);
+
+#endif
