@@ -34,24 +34,23 @@ empty_step(void)
 static bool
 parse_nth(PlanCursor *cursor, InjectStep *step, InjectPlace start)
 {
-	bool open = false;
+	bool range;
+	bool open;
 
 	if (step->nth != 0)
 		return plan_error(cursor, start, NULL, "a step has at most one '#'");
 	if (!plan_unsigned(cursor, "the number of a hit", 1, INJECT_FOREVER - 1, &step->nth))
 		return false;
 	step->nth_end = step->nth;
-	if (plan_accept_dots(cursor))
-	{
-		open = !plan_peek_digit(cursor);
-		if (!open &&
-			!plan_unsigned(cursor, "the last hit", step->nth, INJECT_FOREVER - 1, &step->nth_end))
-			return false;
-	}
+	range = plan_accept_dots(cursor);
+	open = range && !plan_peek_digit(cursor);
+	if (range && !open &&
+		!plan_unsigned(cursor, "the last hit", step->nth, INJECT_FOREVER - 1, &step->nth_end))
+		return false;
 	if (plan_accept(cursor, '/'))
 	{
 		/* "#3/2" has no end of its own: 3, 5, 7 ... */
-		open = open || step->nth_end == step->nth;
+		open = open || !range;
 		if (!plan_unsigned(cursor, "the stride", 1, INJECT_FOREVER - 1, &step->every))
 			return false;
 	}

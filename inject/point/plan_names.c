@@ -100,8 +100,8 @@ inject_errno_number(const char *name)
 		return EWOULDBLOCK;
 	if (strcmp(name, "EDEADLOCK") == 0)
 		return EDEADLOCK;
-	if (strcmp(name, "EOPNOTSUPP") == 0)
-		return EOPNOTSUPP;
+	if (strcmp(name, "ENOTSUP") == 0)
+		return ENOTSUP;
 	for (int number = 1; number < ERRNO_LIMIT; number++)
 	{
 		const char *known = inject_errno_name(number);
@@ -147,6 +147,11 @@ plan_signal_value(const char *name, int64_t *value, const char **suggestion)
 		{
 			*value = number;
 			return true;
+		}
+		if (strcmp(name, abbreviation) == 0)
+		{
+			*suggestion = storage[count];
+			return false;
 		}
 		names[count] = storage[count];
 		count++;

@@ -1,0 +1,196 @@
+/*
+ * fiu_adapter.c
+ *		libfiu as the way in.
+ *
+ * Each point that a plan names is enabled in libfiu, once per process, with fiu_enable_external(); the hit
+ * goes through fiu_fail(), and our callback, which runs under libfiu's read lock, only decides.  The
+ * actions run after fiu_fail() has returned: none of them ever holds up another thread.
+ *
+ * libfiu is not asked
+ *   - at INJECT_NO_MALLOC points: a miss of its cache calls malloc;
+ *   - in children forked from a parent with threads, or cloned behind our back: its lock may have been
+ *     copied while it was held;
+ *   - in a signal handler that interrupted it in the same thread.
+ * The plan decides there without it.  Its random numbers, ONETIME and FIFO are never used by plans: they
+ * are per process, repeat in every child, or start threads.
+ *
+ * Passthrough: what the user enabled by libfiu's functions, fiu-run or fiu-ctrl acts at our points too.
+ *
+ * Owner: the enabled[] bits belong to the process and are copied by fork together with libfiu's table.
+ * Thread safety: two threads may enable the same point twice, which libfiu takes.
+ */
+#include "fiu_adapter.h"
+
+#include <fiu-control.h>
+#include <fiu.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "error.h"
+#include "registry.h"
+
+static unsigned char enabled[INJECT_MAX_POINTS];
+static unsigned char open_bytes[INJECT_MAX_POINTS];
+static bool passthrough;
+static bool initialised;
+static _Thread_local InjectArrival *pending;
+static _Thread_local bool inside_libfiu;
+
+static void
+initialise(void)
+{
+	if (__atomic_exchange_n(&initialised, true, __ATOMIC_RELAXED))
+		return;
+	(void) fiu_init(0);
+}
+
+static int
+decide_callback(const char *name, int *failnum, void **failinfo, unsigned int *flags)
+{
+	(void) name;
+	/* They point at libfiu's shared entry: not ours to change. */
+	(void) failnum;
+	(void) failinfo;
+	(void) flags;
+	if (pending == NULL)
+		return 0;
+	inject_decide(pending);
+	return pending->fires;
+}
+
+static bool
+libfiu_allowed(const InjectArrival *arrival)
+{
+	return (arrival->site->context & INJECT_NO_MALLOC) == 0 && arrival->self->libfiu_safe != 0 &&
+		   !inside_libfiu;
+}
+
+static bool
+enable_in_libfiu(const InjectArrival *arrival)
+{
+	unsigned char *done = &enabled[arrival->index];
+	bool good;
+
+	/* relaxed: a second thread that sees 0 enables again, to the same effect */
+	if (__atomic_load_n(done, __ATOMIC_RELAXED) != 0)
+		return true;
+	inside_libfiu = true;
+	initialise();
+	good = fiu_enable_external(arrival->site->name, 1, NULL, 0, decide_callback) == 0;
+	inside_libfiu = false;
+	if (good)
+		__atomic_store_n(done, 1, __ATOMIC_RELAXED);
+	return good;
+}
+
+/* What the user's failinfo means here: an errno at a call, a signal elsewhere. */
+static void
+emulate(InjectArrival *arrival, void *failinfo)
+{
+	const RegistryPoint *point = registry_find(arrival->site->name);
+	const int *errnos = point != NULL && point->spec != NULL ? point->spec->errnos : NULL;
+	intptr_t number = (intptr_t) failinfo;
+	TableAction *action = &arrival->step.actions[0];
+
+	memset(&arrival->step, 0, sizeof(arrival->step));
+	arrival->step.action_count = 1;
+	arrival->fires = true;
+	if (errnos != NULL)
+	{
+		action->kind = INJECT_ERRNO;
+		action->a = errnos[0];
+		for (int i = 0; errnos[i] != 0; i++)
+			if (errnos[i] == number)
+				action->a = number;
+		return;
+	}
+	action->kind =
+		number > 0 && number <= SIGRTMAX && number != SIGKILL ? INJECT_SIGNAL : INJECT_KILL;
+	action->a = number;
+}
+
+static void
+ask_user(InjectArrival *arrival, bool planned)
+{
+	void *failinfo = NULL;
+	int failnum;
+
+	inside_libfiu = true;
+	failnum = fiu_fail(arrival->site->name);
+	/* stale after a miss */
+	if (failnum != 0)
+		failinfo = fiu_failinfo();
+	inside_libfiu = false;
+	if (planned)
+		inject_decide(arrival);
+	if (failnum != 0 && !arrival->fires)
+		emulate(arrival, failinfo);
+}
+
+void
+fiu_adapter_decide(InjectArrival *arrival)
+{
+	const TablePlan *plan = active_plan(arrival->active);
+	bool planned = active_is_armed(arrival->active) &&
+				   __atomic_load_n(&plan->point_items[arrival->index], __ATOMIC_RELAXED) != 0;
+
+	if (passthrough && libfiu_allowed(arrival))
+	{
+		ask_user(arrival, planned);
+		return;
+	}
+	if (!planned)
+		return;
+	if (libfiu_allowed(arrival) && enable_in_libfiu(arrival))
+	{
+		pending = arrival;
+		inside_libfiu = true;
+		(void) fiu_fail(arrival->site->name);
+		inside_libfiu = false;
+		pending = NULL;
+	}
+	/* Somebody disabled the point in libfiu, or libfiu was not asked. */
+	if (!arrival->decided)
+		inject_decide(arrival);
+}
+
+const unsigned char *
+fiu_adapter_open_bytes(void)
+{
+	return open_bytes;
+}
+
+void
+fiu_adapter_stop(void)
+{
+	passthrough = false;
+	for (int i = 0; i < registry_count(); i++)
+	{
+		const RegistryPoint *point = registry_at(i);
+
+		if (point->index == NO_POINT || enabled[point->index] == 0)
+			continue;
+		(void) fiu_disable(point->first->name);
+		enabled[point->index] = 0;
+	}
+}
+
+InjectStatus
+inject_fiu_passthrough(bool on, InjectError *error)
+{
+	InjectStatus status = INJECT_OK;
+
+	if (on && inject_table == NULL)
+		status = inject_table_create(error);
+	if (status != INJECT_OK || inject_table == NULL)
+		return status;
+	if (on)
+	{
+		initialise();
+		memset(open_bytes, 1, sizeof(open_bytes));
+	}
+	passthrough = on;
+	registry_bind(on ? open_bytes : inject_table->armed);
+	return INJECT_OK;
+}

@@ -1,0 +1,85 @@
+/*
+ * call.h
+ *		What the wrapped calls have in common.
+ *
+ * One source, two uses.  In holdfast_injected the library's objects are linked with --wrap, so that their
+ * calls, and no others, come to __wrap_shmget(), which calls the C library's.  In holdfast_preload.so the
+ * same function is called shmget() and calls the next one in the search order (real.h).
+ *
+ * Each call has a point before it, and the shm calls another after it has succeeded.  While none is armed
+ * the cost is one relaxed load each.  Wrappers call no malloc and are as signal-safe as the call itself.
+ */
+#ifndef HOLDFAST_INJECT_CALL_H
+#define HOLDFAST_INJECT_CALL_H
+
+#include <errno.h>
+
+#include "inject/point/hit.h"
+
+#ifdef HOLDFAST_PRELOAD
+#include "real.h"
+#define WRAPPER(name_) name_
+#define REAL(name_)    real_##name_
+#define DECLARE_WRAPPER(name_)                                                                     \
+	extern __typeof__(name_) name_ __attribute__((visibility("default")));
+/* A stranger may call open() in a signal handler or between fork and exec. */
+#define CALL_CONTEXT INJECT_NO_MALLOC
+#else
+#define WRAPPER(name_)         __wrap_##name_
+#define REAL(name_)            name_
+#define DECLARE_WRAPPER(name_) __typeof__(name_) __wrap_##name_;
+#define CALL_CONTEXT           INJECT_ANYWHERE
+#endif
+
+#define CALL_POINT(variable_, name_, context_, corpse_)                                            \
+	static HoldfastInjectPoint variable_ = {                                                       \
+		.name = (name_),                                                                           \
+		.file = __FILE__,                                                                          \
+		.line = __LINE__,                                                                          \
+		.context = (context_),                                                                     \
+		.corpse = (corpse_),                                                                       \
+		.armed = &holdfast_inject_disarmed,                                                        \
+	};                                                                                             \
+	static HoldfastInjectPoint *const variable_##_entry                                            \
+		__attribute__((section("holdfast_points"), used)) = &variable_
+
+static inline bool
+call_is_armed(const HoldfastInjectPoint *point)
+{
+	/* relaxed: a stale byte only delays or wastes a look at the plan */
+	return __builtin_expect(__atomic_load_n(point->armed, __ATOMIC_RELAXED), 0);
+}
+
+/* A point that is passed; whatever the plan does there, the call goes on. */
+static inline InjectArrival
+call_pass(HoldfastInjectPoint *point, bool has_arg, int64_t arg)
+{
+	InjectArrival arrival = {.site = point, .has_arg = has_arg, .arg = arg};
+
+	if (call_is_armed(point))
+		inject_arrive(&arrival);
+	return arrival;
+}
+
+/* Whether the verdict replaces the call: then `result` is what it returns, and errno is set. */
+static inline bool
+call_is_replaced(const InjectArrival *arrival, long skipped_result, long *result)
+{
+	switch (arrival->verdict)
+	{
+		case VERDICT_ERRNO:
+			errno = (int) arrival->a;
+			*result = -1;
+			return true;
+		case VERDICT_RETURN:
+			*result = (long) arrival->a;
+			return true;
+		case VERDICT_SKIP:
+			*result = skipped_result;
+			return true;
+		default:
+			return false;
+	}
+}
+
+#endif
