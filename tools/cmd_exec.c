@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "command.h"
-#include "inject.h"
+#include "inject/inject.h"
 #include "results/json_writer.h"
 
 static struct

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "command.h"
-#include "inject.h"
+#include "inject/inject.h"
 #include "results/json_writer.h"
 #include "runner/scenario.h"
 

@@ -11,7 +11,7 @@
 
 #include "cluster/cluster.h"
 #include "command.h"
-#include "inject.h"
+#include "inject/inject.h"
 
 static struct
 {

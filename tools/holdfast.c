@@ -11,7 +11,7 @@
 #include <holdfast/holdfast.h>
 
 #include "command.h"
-#include "inject.h"
+#include "inject/inject.h"
 
 const Command *const command_table[] = {
 	&command_doctor,     &command_list,  &command_run,   &command_replay,

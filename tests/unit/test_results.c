@@ -41,7 +41,7 @@ fill(ResultList *list, const char *bytes, size_t length)
 
 typedef bool (*Writer)(const ResultList *, const RunInfo *, FILE *);
 
-/* Writes to a file and asks `judge`, a shell command with one %s. */
+/* Writes to a file and asks `command`, for which $FILE names it. */
 static void
 judge(Writer writer, const ResultList *list, const char *command)
 {
@@ -52,13 +52,11 @@ judge(Writer writer, const ResultList *list, const char *command)
 					.exit_code = 1,
 					.summary = &summary};
 	char path[] = "/tmp/holdfast-results-XXXXXX";
-	char line[512];
 	int fd = mkstemp(path);
 	FILE *file = fdopen(fd, "w");
 
 	cr_assert(file != NULL && writer(list, &info, file) && fclose(file) == 0);
-	(void) snprintf(line, sizeof(line), command, path);
-	cr_assert(system(line) == 0, "%s", command);
+	cr_assert(setenv("FILE", path, 1) == 0 && system(command) == 0, "%s", command);
 	unlink(path);
 }
 
@@ -68,15 +66,15 @@ judge_all(const char *bytes, size_t length)
 	ResultList list = {0};
 
 	fill(&list, bytes, length);
-	judge(results_write_json, &list, "jq -e '.cases | length == 4' '%s' >/dev/null");
+	judge(results_write_json, &list, "jq -e '.cases | length == 4' \"$FILE\" >/dev/null");
 	judge(results_write_json, &list,
 		  "jq -e '.schema_version == 1 and .summary.not_run == 5 and .cases[1].status == \"fail\"' "
-		  "'%s' >/dev/null");
-	judge(results_write_junit, &list, "xmllint --noout '%s'");
+		  "\"$FILE\" >/dev/null");
+	judge(results_write_junit, &list, "xmllint --noout \"$FILE\"");
 	judge(
 		results_write_junit, &list,
-		"test \"$(xmllint --xpath 'count(//failure)+count(//error)+count(//skipped)' '%s')\" = 3");
-	judge(results_write_tap, &list, "test \"$(grep -cE '^(not )?ok [0-9]+ - ' '%s')\" = 4");
+		"test \"$(xmllint --xpath 'count(//failure)+count(//error)+count(//skipped)' \"$FILE\")\" = 3");
+	judge(results_write_tap, &list, "test \"$(grep -cE '^(not )?ok [0-9]+ - ' \"$FILE\")\" = 4");
 	results_free(&list);
 }
 
@@ -109,9 +107,9 @@ Test(results, no_results_are_valid_files_too)
 {
 	ResultList list = {0};
 
-	judge(results_write_json, &list, "jq -e '.cases == []' '%s' >/dev/null");
-	judge(results_write_junit, &list, "xmllint --noout '%s'");
-	judge(results_write_tap, &list, "grep -q '^1\\.\\.0' '%s'");
+	judge(results_write_json, &list, "jq -e '.cases == []' \"$FILE\" >/dev/null");
+	judge(results_write_junit, &list, "xmllint --noout \"$FILE\"");
+	judge(results_write_tap, &list, "grep -q '^1\\.\\.0' \"$FILE\"");
 }
 
 Test(results, json_nesting_is_bounded)
