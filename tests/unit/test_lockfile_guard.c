@@ -294,9 +294,9 @@ Test(guard, who_cannot_join_holds_nothing)
 	cr_assert(PGSharedMemoryCreate(8192, &header) == HOLDFAST_OK);
 	tell(&joiner);
 	cr_assert(heard_from(&joiner) == -HOLDFAST_NOT_FOUND, "not published");
-	finish(&joiner);
 	stops();
-	cr_assert(guard_lock() == F_UNLCK);
+	cr_assert(guard_lock() == F_UNLCK, "the one that could not join kept its share");
+	finish(&joiner);
 
 	cr_assert(holdfast_segment_join(&joined) == HOLDFAST_NOT_FOUND, "no lockfile");
 	put_file("4194304\n/d\n1\n1\n\n\n1 2\n");
