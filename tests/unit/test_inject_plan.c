@@ -490,8 +490,8 @@ Test(inject_plan, damaged_text_is_never_read_past_its_end)
 	static const char good[] = "seed=7; lwlock/acquire/post-cas=12.5% #3..9/2 kill[proc=w.1]->"
 							   "after(a/b,2) errno(ENOSPC)+sleep(10ms)[arg=-1..4,count=proc]";
 	long page = sysconf(_SC_PAGESIZE);
-	char *pages = mmap(NULL, 2 * (size_t) page, PROT_READ | PROT_WRITE,
-					   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *pages =
+		mmap(NULL, 2 * (size_t) page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	InjectError error;
 
 	cr_assert(pages != MAP_FAILED && mprotect(pages + page, (size_t) page, PROT_NONE) == 0);
