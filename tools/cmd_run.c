@@ -95,6 +95,8 @@ print_failure(RunView *view, const ScenarioResult *result)
 		print_text(view->out, "      | ", &result->detail);
 	if (result->replay != NULL)
 		(void) fprintf(view->out, "      replay: %s\n", result->replay);
+	/* Cases are cloned from this process: what is still buffered would come out of them again. */
+	(void) fflush(view->out);
 }
 
 /* All results of one scenario, in one line. */
