@@ -360,6 +360,7 @@ main(int argc, char **argv)
 	int code;
 
 	(void) signal(SIGPIPE, SIG_DFL);
+	(void) setvbuf(stdout, NULL, _IOLBF, 0); /* children must not inherit half a buffer */
 	if (argc < 2)
 	{
 		print_overview(stderr);

@@ -69,7 +69,7 @@ static const InjectCallSpec specs[] = {
 	{"file/linkat", LIST(LINK_ERRNOS, EBADF, EINVAL), FAILS | INJECT_CAN_SKIP, ""},
 	{"file/unlink", LIST(UNLINK_ERRNOS), FAILS | INJECT_CAN_SKIP, ""},
 	{"file/unlinkat", LIST(UNLINK_ERRNOS, EBADF, EINVAL, ENOTEMPTY), FAILS | INJECT_CAN_SKIP, ""},
-	{"proc/fork", LIST(EAGAIN, ENOMEM, ENOSYS), FAILS, ""},
+	{"process/fork", LIST(EAGAIN, ENOMEM, ENOSYS), FAILS, ""},
 };
 
 const InjectCallSpec *

@@ -10,7 +10,7 @@
 
 DECLARE_WRAPPER(fork)
 
-CALL_POINT(fork_point, "proc/fork", CALL_CONTEXT, "there is no child");
+CALL_POINT(fork_point, "process/fork", CALL_CONTEXT, "there is no child");
 
 pid_t
 WRAPPER(fork)(void)

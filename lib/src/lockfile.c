@@ -148,7 +148,7 @@ lock_guard(bool *held_by_another)
 	return report(
 		HOLDFAST_FATAL, HOLDFAST_SYSTEM_ERROR, errno, NULL,
 		errno == EROFS || errno == EACCES ? "The server must be able to write there." : NULL,
-		"could not lock file \"%s/%s\": %m", holdfast_data_directory(), HOLDFAST_LOCKFILE_GUARD);
+		"could not create lock file \"%s/%s\": %m", holdfast_data_directory(), HOLDFAST_LOCKFILE_GUARD);
 }
 
 HoldfastStatus

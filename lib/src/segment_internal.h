@@ -15,7 +15,7 @@
  * Keys are a hash of the directory's device and inode, so that every start tries the same ones, in the same order; never
  * zero (that would be IPC_PRIVATE), never negative.  `probe` counts the ones that were taken.
  */
-#define HOLDFAST_KEY_PROBES 1000
+#define HOLDFAST_KEY_PROBES 64
 IpcMemoryKey holdfast_segment_key(uint64_t device, uint64_t inode, uint32_t probe);
 
 /* The header is ours, of this version, unharmed, and says the size that the kernel says. */

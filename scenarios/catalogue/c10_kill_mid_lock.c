@@ -312,6 +312,9 @@ survivors_are_served(Play *play)
 	if (!play->alone)
 		SCENARIO_TRY(await(play, &story->recovered, 1, "the supervisor did not recover"));
 	SCENARIO_TRY(await(play, &story->served, play->askers, "survivors wait for ever"));
+	/* It frees the word before it clears its journal: survivors may be through while it is still on its way. */
+	if (story->part == PART_WAITER)
+		SCENARIO_TRY(await(play, &story->holder_out, 1, "the holder did not let go"));
 	latch_add(&story->sweep);
 	return await(play, &story->swept, play->askers, "survivors could not sweep");
 }

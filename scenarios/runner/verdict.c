@@ -151,13 +151,12 @@ fill_replay(const RunnerItem *item, const CaseEnd *end, Verdict *verdict)
 
 	if (!runner_token(item->scenario, item->which, end->seed, token, sizeof(token)))
 		return;
-	strcpy(verdict->replay, "holdfast run");
+	strcpy(verdict->replay, "holdfast replay");
 	if (end->plan && end->plan[0])
 	{
 		append_word(verdict->replay, sizeof(verdict->replay), "--plan");
 		append_word(verdict->replay, sizeof(verdict->replay), end->plan);
 	}
-	append_word(verdict->replay, sizeof(verdict->replay), "--replay");
 	append_word(verdict->replay, sizeof(verdict->replay), token);
 	verdict->result.replay = verdict->replay;
 }
