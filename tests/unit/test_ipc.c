@@ -2,8 +2,8 @@
  * test_ipc.c
  *		Exit callbacks: their order, re-entry, every way to end, and children that must not run their parent's.
  *
- * What runs is written to a page that parent and children share.  A child registers leave_quietly() first, so that a
- * real exit() runs the library's backstop but nothing of the test runner's.
+ * What runs is written to a page that parent and children share.  leave_quietly() is registered before anything of the
+ * library's, so that a child's real exit() runs the library's backstop, then it, and nothing of the test runner's.
  */
 #include <criterion/criterion.h>
 #include <sched.h>
@@ -29,12 +29,23 @@ typedef struct Log
 } Log;
 
 static Log *ran;
+static pid_t tester;
+
+static void
+leave_quietly(int status, void *unused)
+{
+	(void) unused;
+	if (getpid() != tester)
+		_exit(status);
+}
 
 static void
 open_log(void)
 {
 	ran = mmap(NULL, sizeof(*ran), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	cr_assert(ran != MAP_FAILED);
+	tester = getpid();
+	cr_assert(on_exit(leave_quietly, NULL) == 0);
 }
 
 TestSuite(ipc, .init = open_log, .timeout = 60);
@@ -59,13 +70,6 @@ expect(bool holds)
 		_exit(90);
 }
 
-static void
-leave_quietly(int status, void *unused)
-{
-	(void) unused;
-	_exit(status);
-}
-
 static int
 run_child(void (*body)(void))
 {
@@ -76,7 +80,7 @@ run_child(void (*body)(void))
 	if (pid == 0)
 	{
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (getppid() != parent || on_exit(leave_quietly, NULL) != 0)
+		if (getppid() != parent)
 			_exit(99);
 		body();
 		_exit(91);
@@ -179,7 +183,6 @@ static int
 leave_holding(int arg)
 {
 	(void) arg;
-	(void) on_exit(leave_quietly, NULL);
 	if (LWLockAcquire(&locks[0].lock, LW_EXCLUSIVE) < 0 ||
 		LWLockAcquire(&locks[1].lock, LW_SHARED) < 0)
 		return 80;
@@ -558,7 +561,6 @@ end_without_reset(int arg)
 	pid_t pid;
 
 	(void) arg;
-	(void) on_exit(leave_quietly, NULL);
 	if (LWLockAcquire(&locks[3].lock, LW_EXCLUSIVE) < 0 || before_shmem_exit(note, 1) < 0)
 		return 82;
 	for (int i = 0; i < 2; i++)
