@@ -318,16 +318,25 @@ Test(inject_wait, a_corpse_does_not_count_at_a_barrier)
 	cr_assert(child_wait(first) == 0 && child_wait(second) == 0);
 }
 
+static int
+go_there_often(int ordinal)
+{
+	for (int i = 0; i < 200; i++)
+		go_there(ordinal);
+	return 0;
+}
+
+/* As many as it is for, again and again: nobody laps anybody. */
 Test(inject_wait, a_barrier_serves_round_after_round)
 {
-	pid_t pids[20];
+	pid_t pids[3];
 
-	arm("test/wait/here=barrier(pairs,2)");
-	for (int i = 0; i < 20; i++)
-		pids[i] = send(i);
-	for (int i = 0; i < 20; i++)
+	arm("test/wait/here=barrier(all,3)");
+	for (int i = 0; i < 3; i++)
+		pids[i] = child_start_without_slot(go_there_often, i);
+	for (int i = 0; i < 3; i++)
 		cr_assert(child_wait(pids[i]) == 0, "walker %d", i);
-	cr_assert(inject_waits_expired() == 0);
+	cr_assert(inject_waits_expired() == 0 && fires() == 600);
 }
 
 /* ---- the other actions ---- */
