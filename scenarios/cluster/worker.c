@@ -3,8 +3,9 @@
  *		Moves money until told to stop, or until the supervisor is gone.
  *
  * Signals: SIGTERM sets a flag; SIGQUIT ends at once, releasing nothing, as a crash would (the segment is about to
- * be thrown away); SIGINT is the supervisor's.  Waits for locks are bounded, so that neither a stop nor the
- * supervisor's death goes unnoticed for long.
+ * be thrown away); SIGINT is the supervisor's.  The supervisor's death is a SIGQUIT from the kernel: LWLockAcquireOrWait()
+ * and LWLockWaitForVar() have no deadline, and whoever holds the lock may be stopped, not dead.  PostgreSQL's
+ * backends sleep on there.
  * Crash safety: whatever it holds when it dies is the supervisor's, or another worker's, to recover.
  */
 #include "cluster/worker.h"
@@ -13,6 +14,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -55,6 +57,13 @@ set_signals(void)
 	sigaction(SIGPIPE, &action, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* From here on the kernel tells us.  False when it is too late for that. */
+static bool
+leave_with(pid_t supervisor)
+{
+	return prctl(PR_SET_PDEATHSIG, SIGQUIT) == 0 && getppid() == supervisor;
 }
 
 /* xorshift64*: a sequence per worker that its seed alone decides. */
@@ -144,6 +153,8 @@ worker_main(const WorkerStart *start)
 	on_exit_reset();
 	set_signals();
 	inject_set_role("worker", (int) start->ordinal);
+	if (!leave_with(start->supervisor))
+		proc_exit(WORKER_EXIT_ORPHAN);
 	if (InitProcess("worker") < 0)
 	{
 		fprintf(stderr, "worker.%u: %s\n", start->ordinal, holdfast_last_error()->message);

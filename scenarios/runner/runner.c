@@ -78,8 +78,8 @@ mix(uint64_t value)
 	return value ^ (value >> 31);
 }
 
-static bool
-in_shard(const RunnerConfig *config, const RunnerItem *item)
+bool
+runner_in_shard(const RunnerConfig *config, const RunnerItem *item)
 {
 	return config->shard_count == 0 ||
 		   mix(hash_item(item)) % config->shard_count == config->shard_index - 1;
@@ -103,7 +103,7 @@ count_selected(Run *run)
 
 	run->total = config->selection->count * repeat;
 	for (size_t i = 0; i < config->selection->count; i++)
-		if (in_shard(config, &config->selection->item[i]))
+		if (runner_in_shard(config, &config->selection->item[i]))
 			run->summary->selected += repeat;
 }
 
@@ -244,7 +244,7 @@ start_cases(Run *run)
 		if (run->slot[s].item)
 			continue;
 		while (run->next < run->total &&
-			   !in_shard(run->config, &selection->item[run->next % selection->count]))
+			   !runner_in_shard(run->config, &selection->item[run->next % selection->count]))
 			run->next++;
 		if (run->next >= run->total || run->interrupted || run->internal || !budget_left(run))
 			return;

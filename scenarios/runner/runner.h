@@ -100,6 +100,9 @@ typedef enum RunnerOutcome
 	RUNNER_INTERNAL,    /* out of memory, fork failed: see problem */
 } RunnerOutcome;
 
+/* Is the case in the shard that `config` asks for?  Always, when it asks for none. */
+bool runner_in_shard(const RunnerConfig *config, const RunnerItem *item);
+
 RunnerOutcome runner_run(const RunnerConfig *config, RunnerSummary *summary);
 
 /* Writes SCENARIO/CASE@SEED; false when it does not fit. */
