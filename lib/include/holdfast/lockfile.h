@@ -33,88 +33,84 @@ extern "C"
 {
 #endif
 
-#define HOLDFAST_LOCKFILE_NAME     "postmaster.pid"
-#define HOLDFAST_LOCKFILE_GUARD    "postmaster.pid.guard"
+#define HOLDFAST_LOCKFILE_NAME	   "postmaster.pid"
+#define HOLDFAST_LOCKFILE_GUARD	   "postmaster.pid.guard"
 #define HOLDFAST_LOCKFILE_SIZE_MAX 8192
 
 /* Line numbers, as in PostgreSQL. */
-#define LOCK_FILE_LINE_PID         1
-#define LOCK_FILE_LINE_DATA_DIR    2
-#define LOCK_FILE_LINE_START_TIME  3
-#define LOCK_FILE_LINE_PORT        4
-#define LOCK_FILE_LINE_SOCKET_DIR  5
-#define LOCK_FILE_LINE_LISTEN_ADDR 6
-#define LOCK_FILE_LINE_SHMEM_KEY   7
-#define LOCK_FILE_LINE_PM_STATUS   8
+#define LOCK_FILE_LINE_PID			 1
+#define LOCK_FILE_LINE_DATA_DIR		 2
+#define LOCK_FILE_LINE_START_TIME	 3
+#define LOCK_FILE_LINE_PORT			 4
+#define LOCK_FILE_LINE_SOCKET_DIR	 5
+#define LOCK_FILE_LINE_LISTEN_ADDR	 6
+#define LOCK_FILE_LINE_SHMEM_KEY	 7
+#define LOCK_FILE_LINE_PM_STATUS	 8
 
-	/* A lockfile's contents, decoded.  Plain values: may be copied, compared and fuzzed. */
-	typedef struct HoldfastLockfile
-	{
-		pid_t pid; /* always positive */
-		bool standalone;
-		char data_dir[1024];
-		int64_t start_time_s;
-		int port; /* 0 when the line is empty */
-		char socket_dir[256];
-		char listen_addr[256];
-		bool has_segment; /* line 7 present */
-		unsigned long shmem_key, shmem_id;
-		char status[16];
+/* A lockfile's contents, decoded.  Plain values: may be copied, compared and fuzzed. */
+typedef struct HoldfastLockfile
+{
+	pid_t pid; /* always positive */
+	bool standalone;
+	char data_dir[1024];
+	int64_t start_time_s;
+	int port; /* 0 when the line is empty */
+	char socket_dir[256];
+	char listen_addr[256];
+	bool has_segment; /* line 7 present */
+	unsigned long shmem_key, shmem_id;
+	char status[16];
 
-		bool
-			is_ours; /* lines 9..15 present and their CRC right; otherwise a plain PostgreSQL file */
-		uint64_t pid_start_time;
-		char boot_id[40];
-		uint64_t pid_namespace, ipc_namespace;
-		HoldfastCookie cookie;
-		bool has_intent;
-		IpcMemoryKey intent_key;
-	} HoldfastLockfile;
+	bool is_ours; /* lines 9..15 present and their CRC right; otherwise a plain PostgreSQL file */
+	uint64_t pid_start_time;
+	char boot_id[40];
+	uint64_t pid_namespace, ipc_namespace;
+	HoldfastCookie cookie;
+	bool has_intent;
+	IpcMemoryKey intent_key;
+} HoldfastLockfile;
 
-	/*
+/*
  * Pure functions on bytes.  parse: HOLDFAST_DAMAGED with a message that says which line (empty, no PID,
  * garbage, NUL bytes, too long, cut short, CRC wrong).  A file of fewer than eight lines is legal, as in PostgreSQL.
  * format: returns the length written, 0 when it does not fit or could not be read back.  parse(format(x)) == x.
  */
-	HOLDFAST_API HOLDFAST_MUST_CHECK HoldfastStatus holdfast_lockfile_parse(const char *bytes,
-																			Size length,
-																			HoldfastLockfile *out);
-	HOLDFAST_API HOLDFAST_MUST_CHECK Size holdfast_lockfile_format(const HoldfastLockfile *in,
-																   char *bytes, Size capacity);
+HOLDFAST_API HOLDFAST_MUST_CHECK HoldfastStatus holdfast_lockfile_parse(const char *bytes, Size length,
+																		HoldfastLockfile *out);
+HOLDFAST_API HOLDFAST_MUST_CHECK Size holdfast_lockfile_format(const HoldfastLockfile *in, char *bytes,
+															   Size capacity);
 
-	/* Reads DIR/postmaster.pid.  Errors: HOLDFAST_NOT_FOUND, HOLDFAST_DAMAGED, HOLDFAST_SYSTEM_ERROR. */
-	HOLDFAST_API HOLDFAST_MUST_CHECK HoldfastStatus holdfast_lockfile_read(const char *data_dir,
-																		   HoldfastLockfile *out);
+/* Reads DIR/postmaster.pid.  Errors: HOLDFAST_NOT_FOUND, HOLDFAST_DAMAGED, HOLDFAST_SYSTEM_ERROR. */
+HOLDFAST_API HOLDFAST_MUST_CHECK HoldfastStatus holdfast_lockfile_read(const char *data_dir,
+																	   HoldfastLockfile *out);
 
-	/*
+/*
  * Takes the data directory for this process: refuses if an incarnation lives (HOLDFAST_IN_USE, with
  * PostgreSQL's message and hint, both for a live PID and for a segment that is still in use), removes a
  * stale file, writes ours, registers UnlinkLockFiles with on_proc_exit.
  * Errors also: HOLDFAST_DAMAGED (the file that is there cannot be understood: remove it by hand),
  * HOLDFAST_SYSTEM_ERROR, HOLDFAST_MISUSE.
  */
-	HOLDFAST_API HOLDFAST_MUST_CHECK HoldfastStatus CreateDataDirLockFile(bool amPostmaster);
+HOLDFAST_API HOLDFAST_MUST_CHECK HoldfastStatus CreateDataDirLockFile(bool amPostmaster);
 
-	/* Writes line 7.  Unlike PostgreSQL's, a failure is an error: a server must not run unrecorded. */
-	HOLDFAST_API HOLDFAST_MUST_CHECK HoldfastStatus
-	RecordSharedMemoryInLockFile(unsigned long memKey, unsigned long shmid);
+/* Writes line 7.  Unlike PostgreSQL's, a failure is an error: a server must not run unrecorded. */
+HOLDFAST_API HOLDFAST_MUST_CHECK HoldfastStatus RecordSharedMemoryInLockFile(unsigned long memKey,
+																			 unsigned long shmid);
 
-	/* Writes line 14 before shmget, so that a segment without header has a known key. */
-	HOLDFAST_API HOLDFAST_MUST_CHECK HoldfastStatus
-	holdfast_lockfile_record_intent(IpcMemoryKey key);
+/* Writes line 14 before shmget, so that a segment without header has a known key. */
+HOLDFAST_API HOLDFAST_MUST_CHECK HoldfastStatus holdfast_lockfile_record_intent(IpcMemoryKey key);
 
-	/* Replaces one of lines 4, 5, 6, 8.  Errors: HOLDFAST_MISUSE (line, newline in str), system errors. */
-	HOLDFAST_API HOLDFAST_MUST_CHECK HoldfastStatus AddToDataDirLockFile(int target_line,
-																		 const char *str);
+/* Replaces one of lines 4, 5, 6, 8.  Errors: HOLDFAST_MISUSE (line, newline in str), system errors. */
+HOLDFAST_API HOLDFAST_MUST_CHECK HoldfastStatus AddToDataDirLockFile(int target_line, const char *str);
 
-	/* True while the file is there and carries our cookie; true too when that could not be read (as in PostgreSQL). */
-	HOLDFAST_API HOLDFAST_MUST_CHECK bool RecheckDataDirLockFile(void);
+/* True while the file is there and carries our cookie; true too when that could not be read (as in PostgreSQL). */
+HOLDFAST_API HOLDFAST_MUST_CHECK bool RecheckDataDirLockFile(void);
 
-	/* on_proc_exit callback: removes the lockfile if it is still ours. */
-	HOLDFAST_API void UnlinkLockFiles(int status, Datum arg);
+/* on_proc_exit callback: removes the lockfile if it is still ours. */
+HOLDFAST_API void UnlinkLockFiles(int status, Datum arg);
 
-	/* The cookie of this process's incarnation: set by CreateDataDirLockFile or holdfast_segment_join. */
-	HOLDFAST_API HoldfastCookie holdfast_my_cookie(void);
+/* The cookie of this process's incarnation: set by CreateDataDirLockFile or holdfast_segment_join. */
+HOLDFAST_API HoldfastCookie holdfast_my_cookie(void);
 
 #ifdef __cplusplus
 }
