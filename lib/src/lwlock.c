@@ -17,6 +17,8 @@
  * Safety: thread safe, not async-signal-safe; crash safe as said at each INJECT_POINT.
  * Source: after PostgreSQL's lwlock.c in API and meaning; the protocol is our own.
  */
+#include <unistd.h>
+
 #include <holdfast/lwlock.h>
 
 #include "inject_point.h"
@@ -373,6 +375,9 @@ LWLockReleaseAll(void)
 {
 	LWLockLocal *local = &holdfast_lwlock_local;
 
+	/* A child of clone() that fork()'s handlers never saw: the locks are its parent's. */
+	if (MyProc == NULL || PROC_PID(MyProc->life) != getpid())
+		return;
 	while (local->top > 0)
 	{
 		LWLockEntry *entry = &MyProc->entry[local->top - 1];
