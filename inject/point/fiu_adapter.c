@@ -23,6 +23,7 @@
 
 #include <fiu-control.h>
 #include <fiu.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
@@ -33,15 +34,14 @@
 static unsigned char enabled[INJECT_MAX_POINTS];
 static unsigned char open_bytes[INJECT_MAX_POINTS];
 static bool passthrough;
-static bool initialised;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
 static _Thread_local InjectArrival *pending;
 static _Thread_local bool inside_libfiu;
 
+/* Once, and others wait for it: libfiu crashes when it is asked anything before. */
 static void
 initialise(void)
 {
-	if (__atomic_exchange_n(&initialised, true, __ATOMIC_RELAXED))
-		return;
 	(void) fiu_init(0);
 }
 
@@ -76,7 +76,7 @@ enable_in_libfiu(const InjectArrival *arrival)
 	if (__atomic_load_n(done, __ATOMIC_RELAXED) != 0)
 		return true;
 	inside_libfiu = true;
-	initialise();
+	pthread_once(&once, initialise);
 	good = fiu_enable_external(arrival->site->name, 1, NULL, 0, decide_callback) == 0;
 	inside_libfiu = false;
 	if (good)
@@ -187,7 +187,7 @@ inject_fiu_passthrough(bool on, InjectError *error)
 		return status;
 	if (on)
 	{
-		initialise();
+		pthread_once(&once, initialise);
 		memset(open_bytes, 1, sizeof(open_bytes));
 	}
 	passthrough = on;

@@ -101,8 +101,13 @@ typedef struct TableItem
 typedef struct TableTag
 {
 	char name[INJECT_TAG_SIZE];
-	uint32_t released; /* futex: waiters sleep on it; a change lets them go */
-	uint32_t arrived;  /* futex: testers sleep on it */
+	/*
+	 * Low half: the round, the futex that waiters sleep on; a change lets them go.  High half: how many have
+	 * joined the barrier's round.  One word, so that a round takes exactly as many as it should.
+	 */
+	uint64_t round;
+	uint32_t arrived; /* futex: testers sleep on it */
+	uint32_t reserved;
 } TableTag;
 
 typedef struct TablePlan
@@ -130,7 +135,8 @@ typedef struct TableWaiter
 	/* Equal to identity once the rest is filled in (release; pairs with the acquire in waiter_read()). */
 	TableIdentity published;
 	uint64_t epoch;
-	uint32_t release_seen; /* the tag's `released` when this waiter came */
+	uint32_t round;  /* of the tag, when this waiter came */
+	uint32_t joined; /* counted in the barrier's round, and to be taken out if it dies */
 	int32_t tid;
 	int32_t ordinal;
 	uint16_t tag;

@@ -2,19 +2,19 @@
  * wait.c
  *		Pause and barrier: threads of any process parked in the table, and the tester who watches them.
  *
- * Each tag has two futex words in the table.  `released` counts releases: a waiter notes it, makes itself
- * known, and sleeps until it changes.  `arrived` counts arrivals: the tester sleeps on that.
+ * Each tag has a word whose low half is the round: a waiter notes it, makes itself known, and sleeps until
+ * it changes.  `arrived` counts arrivals: the tester sleeps on that.
  *
- *	1. the waiter reads `released`, then checks that its plan is still the armed one;
- *	2. it takes an entry, fills it in, publishes it (seq_cst, pairs with the tester's scan);
- *	3. it adds one to `arrived` and wakes testers;
- *	4. it sleeps until `released` has changed, the plan is gone, or the deadline is past.
- * A corpse at any step leaves an entry with a dead identity, which is not counted and is freed by whoever
- * meets it.  A disarm clears `active` before it adds to `released`, so that a waiter between 1 and 4
- * sees either.
- *
- * A barrier's arrivals of one round carry the same `release_seen`; who completes the number moves
- * `released` on by CAS, so that one round ends once.
+ *	1. the waiter reads the round, then checks that its plan is still the armed one;
+ *	2. it takes an entry, fills it in, publishes it (release, pairs with the acquire in waiter_read());
+ *	3. at a barrier it joins: one CAS on the tag's word, which fails if the round is another by now, and which
+ *	   ends the round if it is the last to come;
+ *	4. it adds one to `arrived` and wakes testers;
+ *	5. it sleeps until the round has changed, the plan is gone, or the deadline is past.
+ * A corpse at any step leaves an entry with a dead identity, which is not counted; whoever meets it frees
+ * it and takes it out of the barrier's count.  (Between the CAS of 3 and the note of it in the entry lie two
+ * instructions; who is killed from outside right there is counted until the round's deadline.)
+ * A disarm clears `active` before it moves the rounds on, so that a waiter between 1 and 5 sees either.
  *
  * Thread, process safety: lock-free.  inject_park(), inject_release(): async-signal-safe.
  */
@@ -31,6 +31,7 @@
 #include "identity.h"
 
 #define DEFAULT_DEADLINE_NS (INT64_C(30) * 1000000000)
+#define ONE_JOINED          (UINT64_C(1) << 32)
 
 static int64_t
 now_ns(void)
@@ -64,12 +65,12 @@ futex_wake_all(uint32_t *word)
 
 /* A whole entry, or false when it is free or not published. */
 static bool
-waiter_read(TableWaiter *entry, TableWaiter *copy)
+waiter_read(const TableWaiter *entry, TableWaiter *copy)
 {
-	TableIdentity identity = __atomic_load_n(&entry->identity, __ATOMIC_SEQ_CST);
+	TableIdentity identity = __atomic_load_n(&entry->identity, __ATOMIC_ACQUIRE);
 
-	/* seq_cst: of two that arrive together at a barrier, at least one must see both (Dekker) */
-	if (identity == 0 || __atomic_load_n(&entry->published, __ATOMIC_SEQ_CST) != identity)
+	/* acquire: pairs with the release in fill_entry() */
+	if (identity == 0 || __atomic_load_n(&entry->published, __ATOMIC_ACQUIRE) != identity)
 		return false;
 	*copy = *entry;
 	copy->identity = identity;
@@ -79,21 +80,55 @@ waiter_read(TableWaiter *entry, TableWaiter *copy)
 		   __atomic_load_n(&entry->published, __ATOMIC_RELAXED) == identity;
 }
 
+/* One less in a barrier's round, unless the round is over. */
+static void
+leave_round(TableTag *tag, uint32_t round)
+{
+	uint64_t word = __atomic_load_n(&tag->round, __ATOMIC_RELAXED);
+
+	while ((uint32_t) word == round && word >= ONE_JOINED &&
+		   !__atomic_compare_exchange_n(&tag->round, &word, word - ONE_JOINED, true,
+										__ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+}
+
+/* Free the entry of a dead process; whoever succeeds takes it out of its round. */
+static void
+reap_entry(TableWaiter *entry, TableIdentity dead)
+{
+	TableWaiter copy;
+	bool whole = waiter_read(entry, &copy) && copy.identity == dead;
+	uint64_t active = active_load();
+
+	if (!__atomic_compare_exchange_n(&entry->identity, &dead, 0, false, __ATOMIC_ACQ_REL,
+									 __ATOMIC_RELAXED))
+		return;
+	if (whole && copy.joined != 0 && copy.epoch == active_epoch(active) &&
+		copy.tag < INJECT_MAX_TAGS)
+		leave_round(&active_plan(active)->tags[copy.tag], copy.round);
+}
+
 /* The same, and its owner lives; a dead owner's entry is freed. */
 static bool
 waiter_read_live(TableWaiter *entry, TableWaiter *copy)
 {
-	TableIdentity identity = __atomic_load_n(&entry->identity, __ATOMIC_SEQ_CST);
+	TableIdentity identity = __atomic_load_n(&entry->identity, __ATOMIC_RELAXED);
 
 	if (identity == 0)
 		return false;
-	if (!identity_alive(identity))
-	{
-		__atomic_compare_exchange_n(&entry->identity, &identity, 0, false, __ATOMIC_ACQ_REL,
-									__ATOMIC_RELAXED);
-		return false;
-	}
-	return waiter_read(entry, copy);
+	if (identity_alive(identity))
+		return waiter_read(entry, copy);
+	reap_entry(entry, identity);
+	return false;
+}
+
+static void
+reap_all(void)
+{
+	TableWaiter copy;
+
+	for (int i = 0; i < TABLE_WAITERS; i++)
+		(void) waiter_read_live(&inject_table->waiters[i], &copy);
 }
 
 static TableWaiter *
@@ -106,6 +141,9 @@ take_entry(TableIdentity identity)
 
 		if (holder != 0 && identity_alive(holder))
 			continue;
+		if (holder != 0)
+			reap_entry(entry, holder);
+		holder = 0;
 		if (__atomic_compare_exchange_n(&entry->identity, &holder, identity, false,
 										__ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 			return entry;
@@ -117,27 +155,78 @@ static void
 free_entry(TableWaiter *entry)
 {
 	/* in this order: the next thread of this process has the same identity */
-	__atomic_store_n(&entry->published, 0, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&entry->identity, 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&entry->published, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&entry->identity, 0, __ATOMIC_RELEASE);
 }
 
 static void
-fill_entry(TableWaiter *entry, const InjectArrival *arrival, unsigned tag, uint32_t released)
+fill_entry(TableWaiter *entry, const InjectArrival *arrival, unsigned tag, uint32_t round)
 {
 	InjectRole role = self_role(arrival->self);
 
 	entry->epoch = arrival->epoch;
-	entry->release_seen = released;
+	entry->round = round;
+	entry->joined = 0;
 	entry->tid = (int32_t) syscall(SYS_gettid);
 	entry->ordinal = role.ordinal;
 	entry->tag = (uint16_t) tag;
 	entry->point = (uint16_t) arrival->index;
 	memset(entry->role, 0, sizeof(entry->role));
 	memcpy(entry->role, role.name, strnlen(role.name, sizeof(entry->role) - 1));
-	__atomic_store_n(&entry->published, arrival->self->identity, __ATOMIC_SEQ_CST);
+	/* release: pairs with the acquire in waiter_read() */
+	__atomic_store_n(&entry->published, arrival->self->identity, __ATOMIC_RELEASE);
 }
 
 /* ---- waiting ---- */
+
+static uint32_t *
+round_futex(TableTag *tag)
+{
+	_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the low half comes first");
+	return (uint32_t *) (void *) &tag->round;
+}
+
+static uint32_t
+round_load(TableTag *tag)
+{
+	/* acquire: pairs with the releases in next_round() and join_round() */
+	return (uint32_t) __atomic_load_n(&tag->round, __ATOMIC_ACQUIRE);
+}
+
+/* End a round, whoever has joined it, and let everyone go. */
+static void
+next_round(TableTag *tag)
+{
+	uint64_t word = __atomic_load_n(&tag->round, __ATOMIC_RELAXED);
+
+	/* release: what the caller did before is seen by those whom it lets go; pairs with round_load() */
+	while (!__atomic_compare_exchange_n(&tag->round, &word, (uint32_t) word + UINT32_C(1), true,
+										__ATOMIC_RELEASE, __ATOMIC_RELAXED))
+		;
+	futex_wake_all(round_futex(tag));
+}
+
+/* Count in for `round`, and end it as the last of `needed`.  False: that round is over. */
+static bool
+join_round(TableTag *tag, uint32_t round, uint64_t needed)
+{
+	uint64_t word = __atomic_load_n(&tag->round, __ATOMIC_RELAXED);
+	uint64_t after;
+	bool last;
+
+	do
+	{
+		if ((uint32_t) word != round)
+			return false;
+		last = word / ONE_JOINED + 1 >= needed;
+		after = last ? (uint32_t) word + UINT32_C(1) : word + ONE_JOINED;
+		/* acq_rel: what each did before it came is seen by all who leave; pairs with round_load() */
+	} while (!__atomic_compare_exchange_n(&tag->round, &word, after, true, __ATOMIC_ACQ_REL,
+										  __ATOMIC_RELAXED));
+	if (last)
+		futex_wake_all(round_futex(tag));
+	return true;
+}
 
 static bool
 plan_is_armed(const InjectArrival *arrival)
@@ -145,62 +234,67 @@ plan_is_armed(const InjectArrival *arrival)
 	return active_load() == arrival->active;
 }
 
-/* Live waiters of this round of the barrier, the caller included. */
-static int64_t
-count_round(const InjectArrival *arrival, unsigned tag, uint32_t released)
-{
-	int64_t count = 0;
-	TableWaiter copy;
-
-	for (int i = 0; i < TABLE_WAITERS; i++)
-		if (waiter_read_live(&inject_table->waiters[i], &copy) && copy.epoch == arrival->epoch &&
-			copy.tag == tag && copy.release_seen == released)
-			count++;
-	return count;
-}
-
-static void
-sleep_until_released(const InjectArrival *arrival, TableTag *tag, uint32_t released)
+/* False when the deadline ended it. */
+static bool
+sleep_until_released(const InjectArrival *arrival, TableTag *tag, uint32_t round)
 {
 	int64_t limit = active_plan(arrival->active)->deadline_ns;
 	int64_t deadline = now_ns() + (limit > 0 ? limit : DEFAULT_DEADLINE_NS);
 
-	/* acquire: pairs with the releases below; what the tester did before it let us go is seen */
-	while (__atomic_load_n(&tag->released, __ATOMIC_ACQUIRE) == released && plan_is_armed(arrival))
+	while (round_load(tag) == round && plan_is_armed(arrival))
 	{
-		if (futex_wait_until(&tag->released, released, deadline))
+		if (futex_wait_until(round_futex(tag), round, deadline))
 			continue;
 		__atomic_add_fetch(&inject_table->waits_expired, 1, __ATOMIC_RELAXED);
-		return;
+		return false;
 	}
+	return true;
+}
+
+/* Known to testers from here on, and counted in if it is a barrier.  Returns the round to wait for. */
+static uint32_t
+enter(const InjectArrival *arrival, TableWaiter *entry, unsigned tag_index, int64_t barrier_count)
+{
+	TableTag *tag = &active_plan(arrival->active)->tags[tag_index];
+	uint32_t round;
+
+	for (;;)
+	{
+		round = round_load(tag);
+		if (entry != NULL)
+			fill_entry(entry, arrival, tag_index, round);
+		if (barrier_count == 0 || !plan_is_armed(arrival))
+			break;
+		if (!join_round(tag, round, (uint64_t) barrier_count))
+			continue;
+		if (entry != NULL)
+			__atomic_store_n(&entry->joined, 1, __ATOMIC_RELEASE);
+		break;
+	}
+	/* release: the entry is seen by whoever sees the arrival */
+	__atomic_add_fetch(&tag->arrived, 1, __ATOMIC_RELEASE);
+	futex_wake_all(&tag->arrived);
+	return round;
 }
 
 void
 inject_park(const InjectArrival *arrival, unsigned tag_index, int64_t barrier_count)
 {
-	TableTag *tag = &active_plan(arrival->active)->tags[tag_index % INJECT_MAX_TAGS];
-	uint32_t released = __atomic_load_n(&tag->released, __ATOMIC_SEQ_CST);
+	TableTag *tag;
 	TableWaiter *entry;
+	uint32_t round;
 
-	if (!plan_is_armed(arrival))
+	if (tag_index >= INJECT_MAX_TAGS || !plan_is_armed(arrival))
 		return;
+	tag = &active_plan(arrival->active)->tags[tag_index];
+	/* The dead of this round make room for us in it. */
+	if (barrier_count > 0)
+		reap_all();
 	/* nobody yet: another thread is just finding out who we are */
 	entry = arrival->self->identity != 0 ? take_entry(arrival->self->identity) : NULL;
-	if (entry != NULL)
-		fill_entry(entry, arrival, tag_index, released);
-	/* release: the entry is seen by whoever sees the arrival */
-	__atomic_add_fetch(&tag->arrived, 1, __ATOMIC_SEQ_CST);
-	futex_wake_all(&tag->arrived);
-	if (barrier_count > 0 && count_round(arrival, tag_index, released) >= barrier_count)
-	{
-		uint32_t expected = released;
-
-		/* failure: another one of this round completed it */
-		__atomic_compare_exchange_n(&tag->released, &expected, released + 1, false,
-									__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
-		futex_wake_all(&tag->released);
-	}
-	sleep_until_released(arrival, tag, released);
+	round = enter(arrival, entry, tag_index, barrier_count);
+	if (!sleep_until_released(arrival, tag, round) && barrier_count > 0)
+		leave_round(tag, round);
 	if (entry != NULL)
 		free_entry(entry);
 }
@@ -209,11 +303,7 @@ void
 wait_release_all(TablePlan *plan)
 {
 	for (int i = 0; i < INJECT_MAX_TAGS; i++)
-	{
-		/* release: `active` was changed before; pairs with the acquire in sleep_until_released() */
-		__atomic_add_fetch(&plan->tags[i].released, 1, __ATOMIC_RELEASE);
-		futex_wake_all(&plan->tags[i].released);
-	}
+		next_round(&plan->tags[i]);
 }
 
 /* ---- the tester's side ---- */
@@ -232,13 +322,13 @@ find_tag(const TablePlan *plan, const char *name)
 static int
 count_at_tag(uint64_t active, int tag)
 {
-	uint32_t released = __atomic_load_n(&active_plan(active)->tags[tag].released, __ATOMIC_SEQ_CST);
+	uint32_t round = round_load(&active_plan(active)->tags[tag]);
 	TableWaiter copy;
 	int count = 0;
 
 	for (int i = 0; i < TABLE_WAITERS; i++)
 		if (waiter_read_live(&inject_table->waiters[i], &copy) &&
-			copy.epoch == active_epoch(active) && copy.tag == tag && copy.release_seen == released)
+			copy.epoch == active_epoch(active) && copy.tag == tag && copy.round == round)
 			count++;
 	return count;
 }
@@ -260,7 +350,7 @@ inject_wait_reached(const char *tag, int count, int deadline_ms)
 	arrived = &active_plan(active)->tags[index].arrived;
 	for (;;)
 	{
-		uint32_t seen = __atomic_load_n(arrived, __ATOMIC_SEQ_CST);
+		uint32_t seen = __atomic_load_n(arrived, __ATOMIC_ACQUIRE);
 
 		if (count_at_tag(active, index) >= count)
 			return INJECT_OK;
@@ -287,9 +377,7 @@ inject_release(const char *tag)
 		return -1;
 	found = &active_plan(active)->tags[index];
 	count = count_at_tag(active, index);
-	/* release: pairs with the acquire in sleep_until_released() */
-	__atomic_add_fetch(&found->released, 1, __ATOMIC_RELEASE);
-	futex_wake_all(&found->released);
+	next_round(found);
 	return count;
 }
 

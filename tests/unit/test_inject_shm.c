@@ -21,6 +21,7 @@
 
 #include <holdfast/pg_shmem.h>
 
+#include "../support/fixture.h"
 #include "inject/inject.h"
 #include "inject/syscall/errno_table.h"
 
@@ -179,6 +180,7 @@ Test(inject_shm, the_library_meets_what_is_injected)
 	IpcMemoryId shmid;
 	uint64_t hits;
 
+	cluster_start();
 	arm("sysv/shm/shmget=errno(ENOSPC)");
 	cr_expect(InternalIpcMemoryCreate(4711, 4096, &address, &shmid) == HOLDFAST_SYSTEM_ERROR);
 	cr_expect(holdfast_last_error()->saved_errno == ENOSPC);
@@ -189,6 +191,8 @@ Test(inject_shm, the_library_meets_what_is_injected)
 	/* The test's own calls are its own. */
 	remove_segment(new_segment());
 	cr_expect(point_hits("sysv/shm/shmget") == hits);
+	inject_disarm_all();
+	cluster_stop();
 }
 
 /* ---- death around a call ---- */
@@ -365,7 +369,7 @@ Test(inject_shm, a_failed_close_has_closed)
 
 Test(inject_shm, other_calls_fail_as_they_are_told)
 {
-	arm("file/open=#1 errno(EMFILE); file/unlink=skip; proc/fork=#1 errno(EAGAIN)");
+	arm("file/open=#1 errno(EMFILE); file/unlink=skip; process/fork=#1 errno(EAGAIN)");
 	cr_expect(__wrap_open("/dev/null", O_RDONLY) == -1 && errno == EMFILE);
 	cr_expect(__wrap_unlink("/nowhere/at/all") == 0);
 	cr_expect(__wrap_fork() == -1 && errno == EAGAIN);
