@@ -12,6 +12,8 @@ target_compile_definitions(holdfast_warnings INTERFACE _GNU_SOURCE=)
 target_compile_options(holdfast_warnings INTERFACE
 	-Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
 	-Wvla -Wundef -Wformat=2 -Wpointer-arith -Wwrite-strings
+	# __FILE__ names a place in the source, wherever it was built.
+	-fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=
 	-fvisibility=hidden -fno-strict-aliasing -fno-common
 	$<$<BOOL:${HOLDFAST_WERROR}>:-Werror>)
 

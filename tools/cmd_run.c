@@ -307,11 +307,21 @@ select_cases(int count, char **patterns, RunnerSelection **selection)
 	return problem.pattern[0] == '\0' ? EXIT_INTERNAL : EXIT_NOTHING;
 }
 
-static void
-list_cases(const RunnerSelection *selection)
+static int
+list_cases(const RunnerSelection *selection, const RunnerConfig *config)
 {
+	size_t listed = 0;
+
 	for (size_t i = 0; i < selection->count; i++)
-		(void) printf("%s/%s\n", selection->item[i].scenario->id, selection->item[i].which->name);
+	{
+		const RunnerItem *item = &selection->item[i];
+
+		if (!runner_in_shard(config, item))
+			continue;
+		(void) printf("%s/%s\n", item->scenario->id, item->which->name);
+		listed++;
+	}
+	return listed > 0 ? EXIT_GOOD : EXIT_NOTHING;
 }
 
 static int
@@ -342,6 +352,8 @@ run_selection(const RunnerSelection *selection)
 
 	if (!read_shard(&config))
 		return usage_error("--shard wants I/N with 1 <= I <= N, not \"%s\"", opt.shard);
+	if (opt.list)
+		return list_cases(selection, &config);
 	outcome = runner_run(&config, &summary);
 	print_summary(&view, &summary, outcome, opt.seed);
 	info = (RunInfo){.seed = opt.seed,
@@ -364,10 +376,7 @@ run_patterns(int count, char **patterns)
 		return status;
 	if (opt.seed == 0 && getrandom(&opt.seed, sizeof(opt.seed), 0) == sizeof(opt.seed))
 		opt.seed &= UINT32_MAX; /* short enough to be typed */
-	if (opt.list)
-		list_cases(selection);
-	else
-		status = run_selection(selection);
+	status = run_selection(selection);
 	runner_selection_free(selection);
 	return status;
 }

@@ -353,6 +353,14 @@ close_output(FILE *file, const char *path)
 	return !bad;
 }
 
+static int
+output_lost(void)
+{
+	(void) fprintf(stderr, "holdfast: not everything could be written to stdout: %s\n",
+				   strerror(errno));
+	return EXIT_INTERNAL;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -374,7 +382,8 @@ main(int argc, char **argv)
 	if (command == NULL)
 		return unknown_command(argv[1]);
 	code = command->run(argc - 1, argv + 1);
-	if (fflush(stdout) != 0 && code == EXIT_GOOD)
-		code = EXIT_INTERNAL;
+	/* An earlier write may have failed, too: the stream remembers. */
+	if ((fflush(stdout) != 0 || ferror(stdout)) && code <= EXIT_GOOD)
+		code = output_lost();
 	return code < 0 ? EXIT_GOOD : code;
 }

@@ -216,7 +216,7 @@ Test(deaths, once_anywhere)
 		learn(after == 1);
 		for (int i = 0; i < nevents; i++)
 		{
-			(void) snprintf(story, sizeof(story), "death at %s #%lu%s", events[i].point,
+			(void) snprintf(story, sizeof(story), "death at %.63s #%lu%s", events[i].point,
 							(unsigned long) events[i].nth, after ? " after a death" : "");
 			fresh_namespace();
 			if (after == 1)
@@ -250,8 +250,8 @@ Test(deaths, twice_in_a_row_anywhere)
 			if (is_a_call(&events[j]))
 				continue;
 			fresh_namespace();
-			(void) snprintf(story, sizeof(story), "deaths at %s #%lu and %s #%lu", events[i].point,
-							(unsigned long) events[i].nth, events[j].point,
+			(void) snprintf(story, sizeof(story), "deaths at %.63s #%lu and %.63s #%lu",
+							events[i].point, (unsigned long) events[i].nth, events[j].point,
 							(unsigned long) events[j].nth);
 			(void) die_at(&events[i]);
 			if (!die_at(&events[j]))
@@ -283,7 +283,7 @@ Test(deaths, every_error_of_every_call_is_a_refusal_or_nothing)
 				int status;
 
 				fresh_namespace();
-				(void) snprintf(story, sizeof(story), "%s=#%lu errno(%s)", events[i].point,
+				(void) snprintf(story, sizeof(story), "%.63s=#%lu errno(%s)", events[i].point,
 								(unsigned long) events[i].nth, inject_errno_name(*number));
 				if (after == 1)
 					cr_assert(die_at(&(Event){.point = "sysv/create/header", .nth = 1}));

@@ -1,0 +1,34 @@
+# holdfast list: scenarios and points.
+load helper
+
+@test "scenarios: text and json agree" {
+	run -0 --separate-stderr "$HOLDFAST" list scenarios --json
+	jq -e '.schema_version == 1 and (.scenarios | length >= 10)' <<<"$output"
+	ids=$(jq -r '.scenarios[].id' <<<"$output")
+	run -0 "$HOLDFAST" list
+	[[ $(awk '{ print $1 }' <<<"$output") == "$ids" ]]
+}
+
+@test "at least sixty cases, names unique" {
+	cases=$("$HOLDFAST" list --json | jq -r '.scenarios[] | .id + "/" + .cases[].name')
+	[[ $(wc -l <<<"$cases") -ge 60 ]]
+	[[ -z $(sort <<<"$cases" | uniq -d) ]]
+}
+
+@test "every point has a place in the source and says what a corpse leaves" {
+	run -0 --separate-stderr "$HOLDFAST" list points --json
+	jq -e '.schema_version == 1 and (.points | length >= 30)' <<<"$output"
+	jq -e 'all(.points[]; (.name | test("^[a-z0-9_-]+(/[a-z0-9_-]+)+$")) and (.actions | length > 0))' <<<"$output"
+	jq -e 'all(.points[] | select(.file != ""); .line > 0 and .corpse != "" and (.file | startswith("/") | not))' <<<"$output"
+}
+
+@test "the shm calls list documented errnos only" {
+	run -0 --separate-stderr "$HOLDFAST" list points --json
+	jq -e '.points[] | select(.name == "sysv/shm/shmget") | .errnos
+		| sort == ["EACCES","EEXIST","EINVAL","ENFILE","ENOENT","ENOMEM","ENOSPC","EPERM"]' <<<"$output"
+}
+
+@test "anything else is refused with what there is" {
+	run -2 "$HOLDFAST" list nonsense
+	[[ $output == *scenarios*points* ]]
+}
