@@ -17,6 +17,7 @@
 #include <holdfast/lockfile.h>
 
 #include "../support/fixture.h"
+#include "crc32c.h"
 
 TestSuite(lockfile_text, .timeout = 60);
 TestSuite(lockfile, .timeout = 60);
@@ -149,6 +150,57 @@ Test(lockfile_text, bogus_files_are_refused)
 	for (size_t i = 0; i < sizeof(bogus) / sizeof(bogus[0]); i++)
 		cr_assert(parse(bogus[i], &out) == HOLDFAST_DAMAGED, "accepted: %s", bogus[i]);
 	cr_assert(holdfast_lockfile_parse("12\0003\n", 5, &out) == HOLDFAST_DAMAGED);
+}
+
+/* Whoever makes the checksum right can still not make the lines right. */
+Test(lockfile_text, bogus_lines_of_ours_are_refused_by_their_number)
+{
+	static const char head[] = "123\n/d\n1\n1\n\n\n1 2\nready\nholdfast 1\n";
+	static const char *const good[] = {"99", "01234567-89ab-cdef-0123-456789abcdef", "1 2",
+									   "0123456789abcdeffedcba9876543210", "77"};
+	static const char *const bad[][3] = {
+		{"", "x", "99999999999999999999999"},
+		{"", "01234567-89ab-cdef-0123-456789abcde", "01234567-89AB-cdef-0123-456789abcdef"},
+		{"", "1", "1 2 3"},
+		{"", "0123456789abcdef", "0123456789abcdeffedcba9876543210f"},
+		{"-1", "x", "99999999999"},
+	};
+	char bytes[HOLDFAST_LOCKFILE_SIZE_MAX];
+	char line[16];
+	HoldfastLockfile out;
+
+	for (int wrong = -1; wrong < 15; wrong++)
+	{
+		int length = snprintf(bytes, sizeof(bytes), "%s", head);
+
+		for (int i = 0; i < 5; i++)
+			length += snprintf(bytes + length, sizeof(bytes) - (size_t) length, "%s\n",
+							   wrong >= 0 && wrong / 3 == i ? bad[i][wrong % 3] : good[i]);
+		length += snprintf(bytes + length, sizeof(bytes) - (size_t) length, "%08x\n",
+						   holdfast_crc32c(bytes, (size_t) length));
+		if (wrong < 0)
+		{
+			cr_assert(parse(bytes, &out) == HOLDFAST_OK && out.is_ours);
+			continue;
+		}
+		(void) snprintf(line, sizeof(line), "line %d", 10 + wrong / 3);
+		cr_assert(parse(bytes, &out) == HOLDFAST_DAMAGED, "%s", bytes);
+		cr_assert(strstr(holdfast_last_error()->message, line) != NULL, "%s, not %s",
+				  holdfast_last_error()->message, line);
+	}
+}
+
+Test(lockfile_text, lines_that_are_too_long_are_refused)
+{
+	char text[2048];
+	HoldfastLockfile out;
+
+	(void) snprintf(text, sizeof(text), "123\n%01100d\n", 0);
+	cr_assert(parse(text, &out) == HOLDFAST_DAMAGED);
+	(void) snprintf(text, sizeof(text), "123\n/d\n1\n1\n%0300d\n", 0);
+	cr_assert(parse(text, &out) == HOLDFAST_DAMAGED);
+	(void) snprintf(text, sizeof(text), "123\n/d\n1\n1\n\n%0300d\n", 0);
+	cr_assert(parse(text, &out) == HOLDFAST_DAMAGED);
 }
 
 Test(lockfile_text, huge_files_are_refused)
@@ -398,6 +450,30 @@ Test(lockfile, a_reused_pid_is_told_by_its_start_time)
 	put_file(bytes, length);
 	cr_assert(CreateDataDirLockFile(true) == HOLDFAST_OK, "%s", holdfast_last_error()->message);
 	UnlinkLockFiles(0, 0);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	remove_dir();
+}
+
+/* In a container the numbers are small and come again: our own, our parent's, pg_ctl's. */
+Test(lockfile, the_starters_own_family_is_no_other_server)
+{
+	char text[64];
+	pid_t pid = sleeper();
+
+	make_dir();
+	for (int relation = 0; relation < 3; relation++)
+	{
+		pid_t family[] = {getpid(), getppid(), pid};
+
+		(void) snprintf(text, sizeof(text), "%d\n/d\n", (int) family[relation]);
+		put_file(text, strlen(text));
+		(void) snprintf(text, sizeof(text), "%d", (int) pid);
+		if (relation == 2)
+			cr_assert(setenv("PG_GRANDPARENT_PID", text, 1) == 0);
+		cr_assert(CreateDataDirLockFile(true) == HOLDFAST_OK, "%s", holdfast_last_error()->message);
+		UnlinkLockFiles(0, 0);
+	}
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	remove_dir();
