@@ -161,11 +161,12 @@ on_result(const ScenarioResult *result, void *arg)
 		clear_live_line(view);
 		print_failure(view, result);
 	}
-	else if (result->status == SCENARIO_PASS && result->message.length > 0 && !opt.quiet)
+	else if (result->status == SCENARIO_PASS && opt.plan != NULL && !opt.quiet)
 	{
 		clear_live_line(view);
-		(void) fprintf(view->out, "ok    %s/%s: ", result->scenario, result->case_name);
-		print_text(view->out, "", &result->message);
+		(void) fprintf(view->out, "ok    %s/%s\n", result->scenario, result->case_name);
+		if (result->detail.length > 0)
+			print_text(view->out, "      | ", &result->detail);
 	}
 }
 

@@ -176,7 +176,9 @@ verdict_of(const RunnerItem *item, const Sandbox *sandbox, const CaseEnd *end, V
 	};
 	verdict->result.status = judge(report, item, end, verdict);
 	verdict->result.message = (ScenarioText){verdict->message, strlen(verdict->message)};
-	if (verdict->result.status == SCENARIO_FAIL || verdict->result.status == SCENARIO_ERROR)
+	/* Who brings faults of his own wants to see what they did, also when all is well. */
+	if (verdict->result.status == SCENARIO_FAIL || verdict->result.status == SCENARIO_ERROR ||
+		(end->plan && end->plan[0]))
 		fill_detail(sandbox, end, verdict);
 	fill_replay(item, end, verdict);
 }
