@@ -15,6 +15,7 @@ extern const Scenario scenario_c20_kill_in_cluster;
 extern const Scenario scenario_c30_kill_supervisor;
 extern const Scenario scenario_c35_kill_twice;
 extern const Scenario scenario_c40_shm_errno;
+extern const Scenario scenario_c45_file_errno;
 extern const Scenario scenario_c50_orphan;
 extern const Scenario scenario_c60_bad_lockfile;
 extern const Scenario scenario_x40_collision;
