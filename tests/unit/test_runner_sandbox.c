@@ -3,6 +3,7 @@
  *		A case can go wrong in many ways; each must come out as what it is, and leave nothing on this machine.
  */
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -423,9 +424,28 @@ count_children(pid_t pid)
 	return count;
 }
 
+/* Its directory is in one of the test's own: a runner that is killed cannot remove it. */
+static char run_tmp[] = "/tmp/holdfast-test-XXXXXX";
+
+static void
+remove_run_tmp(void)
+{
+	DIR *dir = opendir(run_tmp);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)) != NULL)
+		if (entry->d_name[0] != '.')
+			unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR);
+	if (dir)
+		closedir(dir);
+	cr_assert_eq(rmdir(run_tmp), 0);
+}
+
 static pid_t
 start_run_that_hangs(void)
 {
+	cr_assert(mkdtemp(run_tmp) && setenv("TMPDIR", run_tmp, 1) == 0);
+
 	uint64_t deadline = clock_deadline_ns(20000);
 	pid_t pid = fork();
 
@@ -451,6 +471,7 @@ Test(runner_sandbox, an_interrupted_run_kills_its_cases)
 	cr_assert_eq(waitpid(pid, &status, 0), pid);
 	cr_assert(WIFEXITED(status));
 	cr_assert_eq(WEXITSTATUS(status), RUNNER_INTERRUPTED);
+	cr_assert_eq(rmdir(run_tmp), 0, "it left its directory");
 }
 
 Test(runner_sandbox, a_killed_run_takes_its_cases_along)
@@ -473,4 +494,5 @@ Test(runner_sandbox, a_killed_run_takes_its_cases_along)
 	while (kill(child, 0) == 0 && clock_ms_until(deadline) > 0)
 		usleep(1000); /* somebody else's child: its end is no event of ours */
 	cr_assert_neq(kill(child, 0), 0, "a case outlived its runner");
+	remove_run_tmp();
 }
