@@ -4,7 +4,8 @@
  *
  * A PID is only a number: it is reused, a zombie keeps it, a thread can have it.  A process is a PID together with
  * its start time; whether it runs is asked through a pidfd, which polls readable as soon as the process has ended,
- * reaped or not.  The state letter of /proc/PID/stat is not asked: Z is also a leader that left its threads running.
+ * reaped or not.  Where there are no pidfds, the number and /proc/PID/stat are asked: its state Z alone would not do, it
+ * is also that of a leader that left its threads running.
  *
  * /proc may be the one of another PID namespace (an unshare without a mount), where our numbers mean other processes.
  * The start time is read only after the number has been translated.  What cannot be found out is no proof of death.
@@ -16,6 +17,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,8 +30,7 @@
 
 #include "identity.h"
 
-#define START_TIME_FIELD 22 /* of /proc/PID/stat, counted from 1 */
-#define BOOT_ID_LENGTH   36
+#define BOOT_ID_LENGTH 36
 
 /* Reads a small file whole; -1 with errno. */
 static ssize_t
@@ -83,25 +84,46 @@ proc_is_of_our_namespace(void)
 	return strtol(text, NULL, 10) == (long) getpid();
 }
 
+typedef struct StatLine
+{
+	char state;
+	int64_t threads;
+	uint64_t start_time; /* field 22 */
+} StatLine;
+
 /* `number` is one under /proc. */
+static bool
+read_stat(pid_t number, StatLine *stat_line)
+{
+	char path[64];
+	char text[1024];
+	const char *name_end;
+
+	(void) snprintf(path, sizeof(path), "/proc/%d/stat", (int) number);
+	if (number <= 0 || read_small_file(path, text, sizeof(text)) <= 0)
+		return false;
+	/* The name in parentheses may itself contain blanks and parentheses: fields are counted after the last. */
+	name_end = strrchr(text, ')');
+	return name_end != NULL &&
+		   sscanf(name_end,
+				  ") %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %" SCNd64
+				  " %*s %" SCNu64,
+				  &stat_line->state, &stat_line->threads, &stat_line->start_time) == 3;
+}
+
 static uint64_t
 read_start_time(pid_t number)
 {
-	char path[64];
-	char stat_line[1024];
-	const char *field;
-	uint64_t value = 0;
+	StatLine stat_line;
 
-	(void) snprintf(path, sizeof(path), "/proc/%d/stat", (int) number);
-	if (number <= 0 || read_small_file(path, stat_line, sizeof(stat_line)) <= 0)
-		return 0;
-	/* The name in parentheses may itself contain blanks and parentheses: fields are counted after the last. */
-	field = strrchr(stat_line, ')');
-	for (int i = 2; field != NULL && i < START_TIME_FIELD; i++)
-		field = strchr(field + 1, ' ');
-	if (field == NULL || sscanf(field, "%" SCNu64, &value) != 1)
-		return 0;
-	return value;
+	return read_stat(number, &stat_line) ? stat_line.start_time : 0;
+}
+
+/* pidfd_open() failed because a kernel, a filter or a tool (valgrind) knows no pidfds. */
+static bool
+knows_no_pidfds(int open_errno)
+{
+	return open_errno == ENOSYS || open_errno == EPERM;
 }
 
 /* `pidfd` is what pidfd_open(pid) returned, `open_errno` why it did not. */
@@ -110,8 +132,7 @@ start_time_of(pid_t pid, int pidfd, int open_errno)
 {
 	if (pidfd >= 0)
 		return read_start_time(number_under_proc(pidfd));
-	/* A kernel, a filter or a tool (valgrind) that knows no pidfds. */
-	if ((open_errno == ENOSYS || open_errno == EPERM) && proc_is_of_our_namespace())
+	if (knows_no_pidfds(open_errno) && proc_is_of_our_namespace())
 		return read_start_time(pid);
 	return 0;
 }
@@ -127,6 +148,21 @@ has_ended(int pidfd)
 		ready = poll(&poller, 1, 0);
 	while (ready < 0 && errno == EINTR);
 	return ready > 0 && (poller.revents & POLLIN) != 0;
+}
+
+/*
+ * The same without a pidfd.  That kill() succeeds proves nothing, a zombie and a thread answer it; that nobody has the
+ * number does.  A zombie leader is an ended process only if it is the last of its threads.
+ */
+static bool
+has_ended_by_number(pid_t pid)
+{
+	StatLine stat_line;
+
+	if (kill(pid, 0) < 0)
+		return errno == ESRCH;
+	return proc_is_of_our_namespace() && read_stat(pid, &stat_line) &&
+		   (stat_line.state == 'Z' || stat_line.state == 'X') && stat_line.threads <= 1;
 }
 
 static int
@@ -164,7 +200,7 @@ holdfast_process_is_dead(pid_t pid, uint64_t start_time)
 	/* ESRCH: nobody.  EINVAL (ENOENT in newer kernels): a thread's number, no process has it. */
 	if (pidfd < 0 && (open_errno == ESRCH || open_errno == EINVAL || open_errno == ENOENT))
 		return true;
-	dead = pidfd >= 0 && has_ended(pidfd);
+	dead = pidfd >= 0 ? has_ended(pidfd) : knows_no_pidfds(open_errno) && has_ended_by_number(pid);
 	if (!dead && start_time != 0)
 	{
 		uint64_t now = start_time_of(pid, pidfd, open_errno);

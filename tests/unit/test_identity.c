@@ -232,6 +232,30 @@ main_thread_is_zombie(void)
 	return strstr(line, ") Z ") != NULL;
 }
 
+static bool
+forbid_pidfds(int with_errno)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_open, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t) with_errno),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {.len = sizeof(code) / sizeof(*code), .filter = code};
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+		   prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/* As a container whose filter is older than pidfds: 1 dead, 0 not. */
+static int
+is_dead_by_number(int pid)
+{
+	if (!forbid_pidfds(EPERM))
+		return NOT_PERMITTED;
+	return holdfast_process_is_dead(pid, 0) ? 1 : 0;
+}
+
 static int survivor_fd;
 static uint64_t survivor_start_time;
 
@@ -285,8 +309,10 @@ Test(identity, a_process_lives_as_long_as_any_of_its_threads)
 	start_time = holdfast_process_start_time(pid);
 	cr_assert(start_time != 0);
 	cr_assert(!holdfast_process_is_dead(pid, 0) && !holdfast_process_is_dead(pid, start_time));
+	expect_ok(child_wait(child_start_without_slot(is_dead_by_number, pid)));
 	make_zombie(pid);
 	cr_assert(holdfast_process_is_dead(pid, start_time));
+	cr_assert(child_wait(child_start_without_slot(is_dead_by_number, pid)) == 1);
 	cr_assert(waitpid(pid, NULL, 0) == pid);
 	close(fd[0]);
 }
@@ -343,21 +369,6 @@ Test(identity, no_descriptors_left)
 	expect_ok(child_wait(child_start_without_slot(ask_without_descriptors, 0)));
 }
 
-static bool
-forbid_pidfds(int with_errno)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_open, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t) with_errno),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = {.len = sizeof(code) / sizeof(*code), .filter = code};
-
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-		   prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
-}
-
 static int
 ask_without_pidfds(int with_errno)
 {
@@ -372,7 +383,7 @@ ask_without_pidfds(int with_errno)
 		return 2;
 	if (!holdfast_process_is_dead(parent, start_time + 1))
 		return 3; /* /proc alone proves that the number was reused */
-	return holdfast_process_is_dead(1 << 30, start_time) ? 4 : 0;
+	return holdfast_process_is_dead(1 << 30, start_time) ? 0 : 4; /* nobody has that number */
 }
 
 Test(identity, pidfds_refused)
