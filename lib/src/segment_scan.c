@@ -175,7 +175,7 @@ walk(const KeySet *keys, HeaderVisitor visit, void *arg)
 		return false;
 	for (int index = 0; index <= highest; index++)
 	{
-		struct shmid_ds info;
+		struct shmid_ds info = {0}; /* memcheck does not know that SHM_STAT_ANY fills it */
 		PGShmemHeader header;
 		HoldfastOrphan orphan;
 		int shmid = shmctl(index, SHM_STAT_ANY, &info);

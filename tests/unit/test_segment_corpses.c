@@ -71,6 +71,13 @@ nothing_is_left(void)
 		cr_assert(segments_in_namespace() == 0, "%d segments are left", segments_in_namespace());
 }
 
+static void
+skip(const char *why)
+{
+	(void) rmdir(dir);
+	cr_skip_test("%s", why);
+}
+
 /* A child runs body(arg); 1000 + signal, or its exit status. */
 static int
 in_child(int (*body)(int), int arg)
@@ -271,7 +278,7 @@ Test(corpse, a_key_that_is_never_free_ends_in_an_error)
 	PGShmemHeader *header;
 
 	if (geteuid() != 0)
-		cr_skip_test("needs an IPC namespace of its own");
+		skip("needs an IPC namespace of its own");
 	for (uint32_t probe = 0; probe < HOLDFAST_KEY_PROBES; probe++)
 	{
 		/* Two probes may have the same key. */
@@ -507,7 +514,7 @@ Test(corpse, the_kernels_limits_are_named)
 	PGShmemHeader *header;
 
 	if (geteuid() != 0)
-		cr_skip_test("needs an IPC namespace of its own");
+		skip("needs an IPC namespace of its own");
 	cr_assert(CreateDataDirLockFile(true) == HOLDFAST_OK);
 	set_limit("/proc/sys/kernel/shmmni", "0");
 	cr_assert(PGSharedMemoryCreate(8192, &header) == HOLDFAST_SYSTEM_ERROR);
