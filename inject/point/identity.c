@@ -68,19 +68,46 @@ scan_number(const char *text)
 	return number;
 }
 
-/* Field 22 of /proc/PID/stat; the second field may hold spaces and parentheses.  0: unknown. */
-static uint64_t
-start_time(const char *stat_path)
+typedef struct StatLine
 {
+	char state;
+	uint64_t threads;
+	uint64_t start;
+} StatLine;
+
+/*
+ * /proc/PID/stat from its third field on; the second may hold spaces and parentheses.  Fields 3, 20, 22.
+ * All 0 when it cannot be read.
+ */
+static StatLine
+read_stat(const char *path)
+{
+	StatLine line = {0, 0, 0};
 	char text[1024];
 	const char *at;
 
-	if (!read_proc_file(stat_path, text, sizeof(text)))
-		return 0;
+	if (!read_proc_file(path, text, sizeof(text)))
+		return line;
 	at = strrchr(text, ')');
-	for (int field = 2; at != NULL && field < 22; field++)
+	for (int field = 3; at != NULL && field <= 22; field++)
+	{
 		at = strchr(at + 1, ' ');
-	return at == NULL ? 0 : scan_number(at);
+		if (at == NULL)
+			break;
+		if (field == 3)
+			line.state = at[1];
+		else if (field == 20)
+			line.threads = scan_number(at);
+		else if (field == 22)
+			line.start = scan_number(at);
+	}
+	return line;
+}
+
+static uint64_t
+start_time(const char *stat_path)
+{
+	return read_stat(stat_path).start;
 }
 
 static uint64_t
@@ -113,7 +140,8 @@ identity_read_self(void)
 static uint64_t
 start_time_by_pidfd(int pidfd)
 {
-	char path[64] = "/proc/self/fdinfo/";
+	/* of this thread: /proc/self has no files once the main thread has ended */
+	char path[64] = "/proc/thread-self/fdinfo/";
 	char text[512];
 	const char *line;
 	uint64_t pid;
@@ -132,33 +160,74 @@ start_time_by_pidfd(int pidfd)
 	return start_time(path);
 }
 
+/* Whether this /proc calls us what we call ourselves: without pidfds, nothing translates. */
+static bool
+proc_is_ours(void)
+{
+	char text[1024];
+
+	return read_proc_file("/proc/self/stat", text, sizeof(text)) &&
+		   scan_number(text) == (uint64_t) syscall(SYS_getpid);
+}
+
+/*
+ * For kernels, filters and tools (valgrind) that know no pidfds.  A zombie leader has ended only if it is
+ * the last of its threads; what cannot be found out is no proof of death.
+ */
+static bool
+alive_by_number(TableIdentity identity)
+{
+	char path[64] = "/proc/";
+	StatLine line;
+
+	if (syscall(SYS_kill, identity_pid(identity), 0) != 0 && errno == ESRCH)
+		return false;
+	if (!proc_is_ours())
+		return true;
+	strcpy(append_number(path + strlen(path), (uint64_t) identity_pid(identity)), "/stat");
+	line = read_stat(path);
+	if ((line.state == 'Z' || line.state == 'X') && line.threads <= 1)
+		return false;
+	return line.start == 0 || (line.start & FIELD_MASK) == (identity >> FIELD_BITS & FIELD_MASK);
+}
+
+static bool
+alive_by_pidfd(TableIdentity identity, int pidfd)
+{
+	struct pollfd ended = {.fd = pidfd, .events = POLLIN};
+	struct timespec no_wait = {0, 0};
+	uint64_t start;
+
+	/* Readable: it has ended, though nobody may have waited for it yet. */
+	if (syscall(SYS_ppoll, &ended, 1, &no_wait, NULL, 0) == 1)
+		return false;
+	start = start_time_by_pidfd(pidfd);
+	return start == 0 || (start & FIELD_MASK) == (identity >> FIELD_BITS & FIELD_MASK);
+}
+
 bool
 identity_alive(TableIdentity identity)
 {
 	int saved_errno = errno;
-	uint64_t start;
-	struct pollfd ended = {.events = POLLIN};
-	struct timespec no_wait = {0, 0};
 	bool alive = true;
+	int pidfd;
 
 	if ((identity & FIELD_MASK) != own_namespace())
-		goto done;
-	ended.fd = (int) syscall(SYS_pidfd_open, identity_pid(identity), 0);
-	if (ended.fd < 0)
 	{
-		alive = errno != ESRCH && errno != EINVAL;
-		goto done;
+		errno = saved_errno;
+		return true;
 	}
-	/* Readable: it has ended, though nobody may have waited for it yet. */
-	if (syscall(SYS_ppoll, &ended, 1, &no_wait, NULL, 0) == 1)
-		alive = false;
+	pidfd = (int) syscall(SYS_pidfd_open, identity_pid(identity), 0);
+	if (pidfd >= 0)
+	{
+		alive = alive_by_pidfd(identity, pidfd);
+		syscall(SYS_close, pidfd);
+	}
+	else if (errno == ENOSYS || errno == EPERM)
+		alive = alive_by_number(identity);
 	else
-	{
-		start = start_time_by_pidfd(ended.fd);
-		alive = start == 0 || (start & FIELD_MASK) == ((identity >> FIELD_BITS) & FIELD_MASK);
-	}
-	syscall(SYS_close, ended.fd);
-done:
+		/* ESRCH: nobody.  EINVAL, newer kernels ENOENT: a thread's number, no process has it. */
+		alive = errno != ESRCH && errno != EINVAL && errno != ENOENT;
 	errno = saved_errno;
 	return alive;
 }
