@@ -6,11 +6,16 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -230,6 +235,57 @@ Test(inject_wait, corpses_do_not_fill_the_table)
 		child_kill(pid);
 	}
 	cr_assert(inject_waiters(NULL, 0) == 0);
+}
+
+/* As an old kernel, a container's filter or valgrind would answer. */
+static void
+forbid_pidfds(uint32_t with_errno)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_open, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | with_errno),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {.len = sizeof(code) / sizeof(*code), .filter = code};
+
+	cr_assert(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+		cr_skip_test("no filters here");
+	cr_assert(syscall(SYS_pidfd_open, getpid(), 0) == -1);
+}
+
+static void
+check_living_and_dead(void)
+{
+	siginfo_t info;
+	pid_t zombie;
+	pid_t pid;
+
+	arm("test/wait/here=pause(door)");
+	zombie = send(1);
+	pid = send(2);
+	cr_assert(inject_wait_reached("door", 2, PATIENCE_MS) == INJECT_OK);
+	cr_assert(kill(zombie, SIGKILL) == 0);
+	cr_assert(waitid(P_PID, (id_t) zombie, &info, WEXITED | WNOWAIT) == 0);
+	cr_assert(inject_waiters(NULL, 0) == 1, "one is a zombie, the other lives");
+	child_kill(zombie);
+	child_kill(pid);
+	cr_assert(inject_waiters(NULL, 0) == 0);
+	inject_table_detach();
+}
+
+Test(inject_wait, the_dead_are_known_without_pidfds)
+{
+	check_living_and_dead();
+	forbid_pidfds(EPERM);
+	check_living_and_dead();
+}
+
+Test(inject_wait, the_dead_are_known_to_old_kernels)
+{
+	forbid_pidfds(ENOSYS);
+	check_living_and_dead();
 }
 
 static volatile sig_atomic_t interrupted;
