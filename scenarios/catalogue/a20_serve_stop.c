@@ -160,7 +160,7 @@ run_case(ScenarioContext *ctx, const ScenarioCase *which)
 	return expect_nothing_left(ctx);
 }
 
-static const char *const mutants[] = {"12-stop-believes-any-pid", NULL};
+static const char *const mutants[] = {"51-supervisor-never-kills", NULL};
 
 const Scenario scenario_a20_serve_stop = {
 	.id = "a20-serve-stop",

@@ -123,7 +123,7 @@ run_case(ScenarioContext *ctx, const ScenarioCase *which)
 	return expect_nothing_left(ctx);
 }
 
-static const char *const mutants[] = {"13-recheck-by-pid-only", "14-unlink-by-name", NULL};
+static const char *const mutants[] = {"52-recheck-by-pid", NULL};
 
 const Scenario scenario_a30_lockfile_recheck = {
 	.id = "a30-lockfile-recheck",

@@ -385,8 +385,16 @@ run_case(ScenarioContext *ctx, const ScenarioCase *which)
 	return all_leave(&play);
 }
 
-static const char *const mutants[] = {"01-recovery-forgets-owner", "02-waker-forgets-journal",
-									  "03-recovery-wakes-nobody", NULL};
+static const char *const mutants[] = {"11-shared-release-wakes-nobody",
+									  "12-shared-without-intent",
+									  "13-exclusive-without-intent",
+									  "14-entry-cleared-before-wake",
+									  "21-recover-keeps-queue",
+									  "22-recover-keeps-dead-owner",
+									  "23-recover-believes-count",
+									  "25-queue-of-dead-not-taken",
+									  "27-slot-not-freed",
+									  NULL};
 
 const Scenario scenario_c10_kill_mid_lock = {
 	.id = "c10-kill-mid-lock",

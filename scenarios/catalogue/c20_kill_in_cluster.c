@@ -86,7 +86,7 @@ run_case(ScenarioContext *ctx, const ScenarioCase *which)
 	SCENARIO_TRY(
 		faults_arm(ctx, "%s=#%ld kill[proc=worker.1]", which->text, which->param[PARAM_NTH]));
 	SCENARIO_TRY(wait_until(ctx, has_fired, NULL, "worker.1 to come to the point"));
-	SCENARIO_TRY(served_wait_said(ctx, &served, "was terminated by signal 9"));
+	/* In reset mode an audit may learn it from the lock before the death is reaped: then that is what is said. */
 	SCENARIO_TRY(served_wait_said(ctx, &served, reset ? "reinitialized" : "recovered:"));
 	SCENARIO_REQUIRE(ctx, reset || !served_said(&served, "reinitialized"),
 					 "the cluster was restarted, though it could be repaired");
@@ -95,7 +95,7 @@ run_case(ScenarioContext *ctx, const ScenarioCase *which)
 	return expect_nothing_left(ctx);
 }
 
-static const char *const mutants[] = {"04-repair-does-nothing", "05-journal-after-change", NULL};
+static const char *const mutants[] = {"53-repair-does-nothing", "54-journal-ends-late", NULL};
 
 const Scenario scenario_c20_kill_in_cluster = {
 	.id = "c20-kill-in-cluster",

@@ -52,7 +52,7 @@ run_case(ScenarioContext *ctx, const ScenarioCase *which)
 	return expect_nothing_left(ctx);
 }
 
-static const char *const mutants[] = {"20-no-intent", "21-lockfile-in-place", NULL};
+static const char *const mutants[] = {"55-no-half-made", NULL};
 
 const Scenario scenario_c30_kill_supervisor = {
 	.id = "c30-kill-supervisor",

@@ -193,8 +193,8 @@ run_case(ScenarioContext *ctx, const ScenarioCase *which)
 	return expect_nothing_left(ctx);
 }
 
-static const char *const shm_mutants[] = {"24-shmat-failure-leaks", "25-hint-lost", NULL};
-static const char *const file_mutants[] = {"26-write-failure-ignored", NULL};
+static const char *const shm_mutants[] = {"58-shmat-failure-leaks", "66-hint-lost", NULL};
+static const char *const file_mutants[] = {"59-short-write-is-whole", NULL};
 
 const Scenario scenario_c40_shm_errno = {
 	.id = "c40-shm-errno",

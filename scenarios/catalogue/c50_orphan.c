@@ -192,7 +192,7 @@ run_case(ScenarioContext *ctx, const ScenarioCase *which)
 	return served_clean_life(ctx);
 }
 
-static const char *const mutants[] = {"30-in-use-ignores-nattch", "31-no-scan", NULL};
+static const char *const mutants[] = {"60-removed-is-gone", NULL};
 
 const Scenario scenario_c50_orphan = {
 	.id = "c50-orphan",

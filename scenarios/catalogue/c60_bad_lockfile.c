@@ -209,7 +209,7 @@ run_case(ScenarioContext *ctx, const ScenarioCase *which)
 	return expect_nothing_left(ctx);
 }
 
-static const char *const mutants[] = {"32-garbage-is-stale", NULL};
+static const char *const mutants[] = {"61-garbage-is-stale", NULL};
 
 const Scenario scenario_c60_bad_lockfile = {
 	.id = "c60-bad-lockfile",

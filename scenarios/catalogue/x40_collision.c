@@ -347,7 +347,7 @@ run_case(ScenarioContext *ctx, const ScenarioCase *which)
 	return expect_nothing_left(ctx);
 }
 
-static const char *const mutants[] = {"40-recycle-strangers", "41-half-made-unchecked", NULL};
+static const char *const mutants[] = {"62-strangers-are-recycled", "63-half-made-unseen", NULL};
 
 const Scenario scenario_x40_collision = {
 	.id = "x40-collision",

@@ -134,7 +134,7 @@ run_case(ScenarioContext *ctx, const ScenarioCase *which)
 	return expect_nothing_left(ctx);
 }
 
-static const char *const mutants[] = {"50-no-guard", NULL};
+static const char *const mutants[] = {"64-guard-not-asked-when-alone", NULL};
 
 const Scenario scenario_x50_two_starters = {
 	.id = "x50-two-starters",

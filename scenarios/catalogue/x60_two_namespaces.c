@@ -93,7 +93,7 @@ run_case(ScenarioContext *ctx, const ScenarioCase *which)
 	return expect_nothing_left(ctx);
 }
 
-static const char *const mutants[] = {"51-guard-of-another-name", NULL};
+static const char *const mutants[] = {"65-guard-not-asked-when-stale", NULL};
 
 const Scenario scenario_x60_two_namespaces = {
 	.id = "x60-two-namespaces",
