@@ -174,8 +174,8 @@ Test(runner_select, every_point_of_the_library_is_somebodys)
 		"sysv/reap/",    /* an operator's: leaves nothing */
 		"bank/",         /* c20-kill-in-cluster */
 		"cluster/reset", /* c20-kill-in-cluster, in reset mode */
-		"file/",
-		"proc/fork", /* system calls: they take errnos, a death there is the next point's */
+		"file/",         /* c45-file-errno */
+		"process/fork",  /* a call, which takes errnos: the library has nothing half done there */
 	};
 	InjectPointInfo info;
 
