@@ -109,12 +109,15 @@ sandbox_start(const SandboxSpec *spec, Sandbox *sandbox, char *problem, size_t s
 		return start_failed(sandbox, problem, size, "could not make a pipe");
 	init.go_fd = go[0];
 	init.go_write_fd = go[1];
+	init.runner_pidfd = (int) syscall(SYS_pidfd_open, init.runner_pid, 0);
 
 	pid_t pid = clone_into(rootless ? NAMESPACES | CLONE_NEWUSER : NAMESPACES, &sandbox->pidfd);
 
 	if (pid == 0)
 		sandbox_init_main(&init);
 	close(go[0]);
+	if (init.runner_pidfd >= 0)
+		close(init.runner_pidfd);
 	sandbox->pid = pid;
 	if (pid < 0 || (rootless && !map_users(pid)))
 	{

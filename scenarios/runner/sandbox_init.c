@@ -40,16 +40,20 @@ give_up(const SandboxInit *init, const char *what)
 	_exit(1);
 }
 
-/* The runner may have died before PDEATHSIG was set; then its end of the pipe is closed. */
+/*
+ * PDEATHSIG tells only of a death that comes after it was set.  The pipe tells of one that came before the runner had
+ * said go; its pidfd, of one in between.
+ */
 static void
 wait_for_go(const SandboxInit *init)
 {
+	struct pollfd runner = {.fd = init->runner_pidfd, .events = POLLIN};
 	char byte;
 
 	close(init->go_write_fd);
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		give_up(init, "could not ask to die with the runner");
-	if (read(init->go_fd, &byte, 1) != 1)
+	if (read(init->go_fd, &byte, 1) != 1 || poll(&runner, 1, 0) != 0)
 		_exit(1);
 }
 

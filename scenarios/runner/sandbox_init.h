@@ -18,6 +18,7 @@ typedef struct SandboxInit
 	int output_fd;
 	int go_fd;       /* one byte comes when the user map is written; end of file: do not start */
 	int go_write_fd; /* the runner's end, to be closed here */
+	int runner_pidfd; /* readable once the runner is dead */
 	pid_t runner_pid;
 	bool rootless;
 } SandboxInit;
