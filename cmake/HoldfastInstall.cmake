@@ -1,6 +1,6 @@
 # How a consumer finds what "cmake --install" has put down: find_package(holdfast) gives
 # holdfast::holdfast (shared) and holdfast::holdfast_static; pkg-config gives holdfast.
-# lib/CMakeLists.txt installs the files themselves.  All paths in the installed files are relative to
+# Each room installs its own files; the manual is here.  All paths in the installed files are relative to
 # where they lie, so that a prefix can be moved.
 include(CMakePackageConfigHelpers)
 
@@ -18,3 +18,8 @@ file(RELATIVE_PATH holdfast_pc_prefix "/prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig
 string(REGEX REPLACE "/$" "" holdfast_pc_prefix "${holdfast_pc_prefix}")
 configure_file("${CMAKE_CURRENT_LIST_DIR}/holdfast.pc.in" "${PROJECT_BINARY_DIR}/holdfast.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/holdfast.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+
+if(TARGET holdfast_cli)
+	install(FILES "${PROJECT_SOURCE_DIR}/docs/man/holdfast.1"
+		DESTINATION "${CMAKE_INSTALL_MANDIR}/man1")
+endif()

@@ -76,3 +76,13 @@ load helper
 	run --separate-stderr bash -c '"$HOLDFAST" list points >/dev/full'
 	[[ $status -ne 0 ]]
 }
+
+@test "the man page knows every command and every option" {
+	page=$BATS_TEST_DIRNAME/../../docs/man/holdfast.1
+	for command in $("$HOLDFAST" help | sed -n '/^commands:/,/^$/s/^  \([a-z]*\) .*/\1/p'); do
+		grep -qE "Ic $command( |$)" "$page" || { echo "not in the page: $command"; return 1; }
+		for option in $("$HOLDFAST" help "$command" | sed -n '/^options:/,$s/^  --\([a-z-]*\).*/\1/p'); do
+			grep -qE "Fl -$option( |$)" "$page" || { echo "not in the page: $command --$option"; return 1; }
+		done
+	done
+}
