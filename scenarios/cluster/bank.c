@@ -223,9 +223,36 @@ bank_audit(const BankAccess *access, uint64_t timeout_us, int64_t *sum)
 					 "all accounts share-locked by the corpse: its shares go, nothing to repair");
 	while (locked-- > 0)
 		(void) LWLockRelease(&access->lock[locked].lock);
-	if (status >= 0)
-		count(&access->bank->counters.audits);
-	return status < 0 ? status : HOLDFAST_OK;
+	if (status < 0)
+		return status;
+	count(&access->bank->counters.audits);
+	if (*sum != bank_expected(access))
+		count(&access->bank->counters.unbalanced);
+	return HOLDFAST_OK;
+}
+
+/* relaxed, all three: numbers for themselves, nothing is published with them */
+void
+bank_want_audit(const BankAccess *access)
+{
+	count(&access->bank->audits_wanted);
+}
+
+bool
+bank_audit_is_mine(const BankAccess *access)
+{
+	uint64_t wanted = __atomic_load_n(&access->bank->audits_wanted, __ATOMIC_RELAXED);
+	uint64_t begun = __atomic_load_n(&access->bank->audits_begun, __ATOMIC_RELAXED);
+
+	return begun < wanted &&
+		   __atomic_compare_exchange_n(&access->bank->audits_begun, &begun, wanted, false,
+									   __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+uint64_t
+bank_unbalanced(const BankAccess *access)
+{
+	return __atomic_load_n(&access->bank->counters.unbalanced, __ATOMIC_RELAXED);
 }
 
 int64_t

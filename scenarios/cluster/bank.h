@@ -57,6 +57,7 @@ typedef struct BankCounters
 	uint64_t flushes;
 	uint64_t waits; /* for another's flush or insertion */
 	uint64_t repairs;
+	uint64_t unbalanced; /* audits that found money gone or made */
 } __attribute__((aligned(BANK_LINE))) BankCounters;
 
 typedef struct Bank
@@ -64,6 +65,9 @@ typedef struct Bank
 	uint32_t naccounts;
 	uint32_t nslots;
 	BankCounters counters;
+	uint64_t
+		audits_wanted; /* atomic: asked for by the supervisor, which takes no lock while workers live */
+	uint64_t audits_begun; /* atomic: of these, those that some worker took up */
 	BankLog log;
 	/* BankAccount[naccounts], then BankJournal[nslots] */
 } Bank;
@@ -98,9 +102,15 @@ void bank_enter(const BankAccess *access);
 HOLDFAST_MUST_CHECK HoldfastStatus bank_transfer(const BankAccess *access, unsigned from,
 												 unsigned to, int64_t amount, uint64_t timeout_us);
 
-/* Sum of all accounts, seen at one instant. */
+/* Sum of all accounts, seen at one instant; one that is not as it should be is counted. */
 HOLDFAST_MUST_CHECK HoldfastStatus bank_audit(const BankAccess *access, uint64_t timeout_us,
 											  int64_t *sum);
+/* Asks for an audit by some worker; and in a worker: takes one up, if one is asked for and nobody has. */
+void bank_want_audit(const BankAccess *access);
+bool bank_audit_is_mine(const BankAccess *access);
+
+/* Audits that did not balance, whoever made them. */
+uint64_t bank_unbalanced(const BankAccess *access);
 int64_t bank_expected(const BankAccess *access);
 
 /* Waits until what was reserved so far is flushed, flushing it if nobody does. */

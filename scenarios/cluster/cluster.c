@@ -163,7 +163,8 @@ final_audit(Cluster *cluster)
 	FILE *out = cluster->config.out;
 	int64_t sum, expected = bank_expected(&cluster->bank);
 	HoldfastStatus status = bank_audit(&cluster->bank, FINAL_AUDIT_US, &sum);
-	bool balanced = status == HOLDFAST_OK && sum == expected && !cluster->unbalanced;
+	bool balanced = status == HOLDFAST_OK && sum == expected && !cluster->unbalanced &&
+					bank_unbalanced(&cluster->bank) == 0;
 
 	if (status != HOLDFAST_OK)
 		fprintf(stderr, "FATAL:  no final audit: %s\n", holdfast_status_name(status));
