@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "catalogue/kill_table.h"
 #include "catalogue/start_points.h"
@@ -116,6 +117,18 @@ Test(runner_select, ids_are_well_formed_and_sorted_and_documented)
 	}
 }
 
+Test(runner_select, every_mutant_that_a_scenario_names_exists)
+{
+	for (size_t i = 0; i < scenario_count; i++)
+		for (const char *const *mutant = scenario_table[i]->mutants; *mutant; mutant++)
+		{
+			char path[512];
+
+			snprintf(path, sizeof(path), "%s/%s.patch", MUTANTS_DIRECTORY, *mutant);
+			cr_assert_eq(access(path, R_OK), 0, "%s: there is no %s", scenario_table[i]->id, path);
+		}
+}
+
 Test(runner_select, case_names_are_unique_and_fit)
 {
 	RunnerSelection *all = must_select("*");
@@ -173,7 +186,7 @@ Test(runner_select, every_point_of_the_library_is_somebodys)
 		"sysv/join/",    /* an inspector's or a joiner's: leaves nothing */
 		"sysv/reap/",    /* an operator's: leaves nothing */
 		"bank/",         /* c20-kill-in-cluster */
-		"cluster/reset", /* c20-kill-in-cluster, in reset mode */
+		"cluster/reset", /* c25-reset */
 		"file/",         /* c45-file-errno */
 		"process/fork",  /* a call, which takes errnos: the library has nothing half done there */
 	};
