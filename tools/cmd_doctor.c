@@ -5,6 +5,7 @@
  * Each check really tries the thing (makes a segment, enters a namespace, opens a pidfd) in a child where it could leave
  * traces.  "fix": something that scenarios need is missing, exit 3.  "warn": something optional is.
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -279,6 +280,23 @@ look_valgrind(char *text, size_t size)
 	return look_program(text, size, names, "apt install valgrind");
 }
 
+/* The file that is loaded carries the version in its name; there is no other way to ask. */
+static Verdict
+look_libfiu(char *text, size_t size)
+{
+	Dl_info info;
+	void *function = dlsym(RTLD_DEFAULT, "fiu_fail");
+	char *path;
+	Verdict verdict;
+
+	if (function == NULL || dladdr(function, &info) == 0)
+		return say(DOCTOR_FIX, text, size, "not loaded: apt install libfiu-dev, and build again");
+	path = realpath(info.dli_fname, NULL);
+	verdict = say(DOCTOR_OK, text, size, "%s", path != NULL ? path : info.dli_fname);
+	free(path);
+	return verdict;
+}
+
 static Verdict
 look_fiu_run(char *text, size_t size)
 {
@@ -307,11 +325,12 @@ look_afl(char *text, size_t size)
 }
 
 static const Check checks[] = {
-	{"SysV shm", look_shm},    {"namespaces", look_namespaces},
-	{"pidfd", look_pidfd},     {"/proc", look_start_time},
-	{"ptrace", look_ptrace},   {"core_pattern", look_core_pattern},
-	{"fiu-run", look_fiu_run}, {"valgrind", look_valgrind},
-	{"AFL++", look_afl},       {"PostgreSQL", look_postgres},
+	{"SysV shm", look_shm},        {"namespaces", look_namespaces},
+	{"pidfd", look_pidfd},         {"/proc", look_start_time},
+	{"ptrace", look_ptrace},       {"core_pattern", look_core_pattern},
+	{"libfiu", look_libfiu},       {"fiu-run", look_fiu_run},
+	{"valgrind", look_valgrind},   {"AFL++", look_afl},
+	{"PostgreSQL", look_postgres},
 };
 
 static int
