@@ -227,7 +227,8 @@ main_thread_is_zombie(void)
 	file = fopen(path, "re");
 	if (file == NULL)
 		return false;
-	(void) fgets(line, sizeof(line), file);
+	if (fgets(line, sizeof(line), file) == NULL)
+		line[0] = '\0';
 	(void) fclose(file);
 	return strstr(line, ") Z ") != NULL;
 }
