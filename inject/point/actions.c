@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "digits.h"
 #include "hit.h"
 
 void
@@ -76,22 +77,6 @@ append_text(char *at, const char *text)
 
 	memcpy(at, text, length);
 	return at + length;
-}
-
-static char *
-append_number(char *at, uint64_t number)
-{
-	char digits[20];
-	int count = 0;
-
-	do
-	{
-		digits[count++] = (char) ('0' + number % 10);
-		number /= 10;
-	} while (number != 0);
-	while (count > 0)
-		*at++ = digits[--count];
-	return at;
 }
 
 /* "holdfast: lwlock/acquire/post-cas hit 3 process 4711 worker.1" in one write. */

@@ -18,6 +18,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "digits.h"
+
 #define FIELD_BITS 21
 #define FIELD_MASK ((UINT64_C(1) << FIELD_BITS) - 1)
 
@@ -36,24 +38,6 @@ read_proc_file(const char *path, char *text, size_t size)
 		return false;
 	text[length] = '\0';
 	return true;
-}
-
-/* snprintf is not async-signal-safe. */
-static char *
-append_number(char *at, uint64_t number)
-{
-	char digits[20];
-	int count = 0;
-
-	do
-	{
-		digits[count++] = (char) ('0' + number % 10);
-		number /= 10;
-	} while (number != 0);
-	while (count > 0)
-		*at++ = digits[--count];
-	*at = '\0';
-	return at;
 }
 
 static uint64_t

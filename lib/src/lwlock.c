@@ -186,6 +186,14 @@ holdfast_lwlock_attempt(LWLock *lock, LWLockMode mode, LWLockEntry *entry, uint6
 	return attempt(lock, mode, entry, stops, seen);
 }
 
+static __attribute__((noinline, cold)) HoldfastStatus
+refuse_recursion(const LWLock *lock)
+{
+	return report(HOLDFAST_ERROR, HOLDFAST_DEADLOCK, 0, NULL, NULL,
+				  "LWLock \"%s\" is already held by this process",
+				  GetLWLockIdentifier(lock->tranche));
+}
+
 /* The slow part of every acquisition that may sleep; the entry is already there. */
 static __attribute__((noinline)) HoldfastStatus
 acquire_contended(LWLockLocal *local, LWLock *lock, LWLockMode mode, LWLockEntry *entry,
@@ -195,13 +203,9 @@ acquire_contended(LWLockLocal *local, LWLock *lock, LWLockMode mode, LWLockEntry
 
 	entry_taken(local, entry); /* a nested use of the journal must not take our place */
 	if ((seen & LW_XOWNER_MASK) == local->owner_bits)
-	{
-		clear_entry(local, entry);
-		return report(HOLDFAST_ERROR, HOLDFAST_DEADLOCK, 0, NULL, NULL,
-					  "LWLock \"%s\" is already held by this process",
-					  GetLWLockIdentifier(lock->tranche));
-	}
-	status = holdfast_lwlock_acquire_slow(lock, mode, entry, seen, deadline_ns);
+		status = refuse_recursion(lock);
+	else
+		status = holdfast_lwlock_acquire_slow(lock, mode, entry, seen, deadline_ns);
 	if (status < 0)
 		clear_entry(local, entry);
 	return status;
@@ -233,10 +237,7 @@ LWLockAcquire(LWLock *lock, LWLockMode mode)
 HoldfastStatus
 LWLockAcquireTimed(LWLock *lock, LWLockMode mode, uint64_t timeout_us)
 {
-	uint64_t now = holdfast_now_ns();
-	uint64_t room = (DEADLINE_NEVER - 1 - now) / 1000;
-
-	return acquire_until(lock, mode, now + (timeout_us < room ? timeout_us : room) * 1000);
+	return acquire_until(lock, mode, deadline_after_us(timeout_us));
 }
 
 HoldfastStatus
@@ -276,9 +277,7 @@ LWLockAcquireOrWait(LWLock *lock, LWLockMode mode)
 	}
 	entry_taken(local, entry);
 	if ((seen & LW_XOWNER_MASK) == local->owner_bits)
-		status = report(HOLDFAST_ERROR, HOLDFAST_DEADLOCK, 0, NULL, NULL,
-						"LWLock \"%s\" is already held by this process",
-						GetLWLockIdentifier(lock->tranche));
+		status = refuse_recursion(lock);
 	else
 		status = holdfast_lwlock_acquire_or_wait_slow(lock, mode, entry);
 	if (status < 0 || status == HOLDFAST_BUSY)
@@ -397,8 +396,8 @@ LWLockReleaseAll(void)
 
 /* ---- variables ---- */
 
-static HoldfastStatus
-update_var(LWLock *lock, uint64_t *valptr, uint64_t val)
+HoldfastStatus
+LWLockUpdateVar(LWLock *lock, uint64_t *valptr, uint64_t val)
 {
 	const LWLockEntry *entry = held_entry(&holdfast_lwlock_local, lock);
 
@@ -410,15 +409,9 @@ update_var(LWLock *lock, uint64_t *valptr, uint64_t val)
 }
 
 HoldfastStatus
-LWLockUpdateVar(LWLock *lock, uint64_t *valptr, uint64_t val)
-{
-	return update_var(lock, valptr, val);
-}
-
-HoldfastStatus
 LWLockReleaseClearVar(LWLock *lock, uint64_t *valptr, uint64_t val)
 {
-	HoldfastStatus status = update_var(lock, valptr, val);
+	HoldfastStatus status = LWLockUpdateVar(lock, valptr, val);
 
 	return status < 0 ? status : LWLockRelease(lock);
 }

@@ -69,6 +69,16 @@ void holdfast_lwlock_post(PGPROC *proc);
 uint64_t holdfast_now_ns(void);
 #define DEADLINE_NEVER UINT64_MAX
 
+/* That many microseconds from now; so many that the clock would wrap end just before DEADLINE_NEVER. */
+static inline uint64_t
+deadline_after_us(uint64_t us)
+{
+	uint64_t now = holdfast_now_ns();
+	uint64_t room = (DEADLINE_NEVER - 1 - now) / 1000;
+
+	return now + (us < room ? us : room) * 1000;
+}
+
 /*
  * recover.c.  What a waiter does when its wait grows long: recovers the lock's owner if it is dead, or, when `sweep`,
  * whoever is dead.  HOLDFAST_RESET_NEEDED ends the wait; anything else means go on waiting.

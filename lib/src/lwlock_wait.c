@@ -338,7 +338,6 @@ sleep_until_unlinked(LWLock *lock, uint64_t deadline_ns, uint64_t handoff)
 	PGPROC *proc = MyProc;
 	uint64_t interval = SLEEP_FIRST_NS;
 
-	proc->blocks++;
 	INJECT_POINT("lwlock/acquire/pre-sleep", INJECT_ANYWHERE,
 				 "a corpse stands in the queue: recovery unlinks it and wakes the others");
 	for (;;)

@@ -87,8 +87,6 @@ enter_slot(PGPROC *proc, pid_t pid, uint64_t start_time, const char *role)
 	proc->tid = (int32_t) syscall(SYS_gettid);
 	memset(proc->role, 0, sizeof(proc->role));
 	memcpy(proc->role, role, strlen(role));
-	proc->acquires = 0;
-	proc->blocks = 0;
 	__atomic_store_n(&proc->wake, WAKE_NONE, __ATOMIC_RELAXED);
 	/* Release pairs [PR1] with the acquire in recover.c: LIVE implies that the start time is there. */
 	__atomic_store_n(&proc->life, PROC_WORD(PROC_GENERATION(life), pid, PROC_LIVE),

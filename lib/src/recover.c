@@ -40,8 +40,8 @@
 typedef struct Recovery
 {
 	uint64_t deadline_ns;
-	pid_t only_pid;   /* 0: look at every slot */
-	bool pid_is_dead; /* the caller knows that only_pid is gone */
+	/* Known to be gone: only its slots are looked at.  0: the kernel is asked about every slot. */
+	pid_t dead_pid;
 	HoldfastRecovery result;
 } Recovery;
 
@@ -57,9 +57,8 @@ owner_is_gone(const Recovery *recovery, uint32_t slot, uint64_t life)
 
 	if (slot == holdfast_lwlock_local.slot)
 		return false;
-	if (recovery->only_pid != 0)
-		return pid == recovery->only_pid &&
-			   (recovery->pid_is_dead || holdfast_process_is_dead(pid, 0));
+	if (recovery->dead_pid != 0)
+		return pid == recovery->dead_pid;
 	start_time = PROC_STATE(life) == PROC_LIVE
 					 ? __atomic_load_n(&proc->start_time, __ATOMIC_RELAXED)
 					 : 0; /* not written yet: only a vanished PID is proof */
@@ -107,7 +106,7 @@ become_recoverer(Recovery *recovery)
 {
 	uint32_t mine = holdfast_lwlock_local.slot + 1;
 	uint32_t *word = &holdfast_shmem.proc_global->recovery_owner;
-	Recovery anybody = {.only_pid = 0};
+	Recovery anybody = {.dead_pid = 0};
 
 	for (;;)
 	{
@@ -115,7 +114,7 @@ become_recoverer(Recovery *recovery)
 		bool free = owner == 0 || owner > holdfast_shmem.nprocs ||
 					slot_state_is(owner, PROC_FREE) || mark_if_dead(&anybody, owner - 1);
 
-		if (recovery->pid_is_dead && owner != 0 && !free)
+		if (recovery->dead_pid != 0 && !free)
 			free = mark_if_dead(recovery, owner - 1);
 		/* Acquire pairs [RC1] with the release in stop_recovering(). */
 		if (free && __atomic_compare_exchange_n(word, &owner, mine, false, __ATOMIC_ACQUIRE,
@@ -186,7 +185,7 @@ count_living_sharers(uint64_t offset, uint64_t *count, uint32_t *culprit)
 static bool
 wait_out_window(Recovery *recovery, uint32_t slot, uint32_t round)
 {
-	Recovery anybody = {.only_pid = 0};
+	Recovery anybody = {.dead_pid = 0};
 
 	if (round < 100)
 	{
@@ -481,19 +480,10 @@ run(Recovery *recovery, HoldfastRecovery *out)
 	return status;
 }
 
-static uint64_t
-deadline_from(uint64_t deadline_us)
-{
-	uint64_t now = holdfast_now_ns();
-	uint64_t room = (DEADLINE_NEVER - 1 - now) / 1000;
-
-	return now + (deadline_us < room ? deadline_us : room) * 1000;
-}
-
 HoldfastStatus
 holdfast_recover(uint64_t deadline_us, HoldfastRecovery *out)
 {
-	Recovery recovery = {.deadline_ns = deadline_from(deadline_us)};
+	Recovery recovery = {.deadline_ns = deadline_after_us(deadline_us)};
 
 	return run(&recovery, out);
 }
@@ -501,8 +491,7 @@ holdfast_recover(uint64_t deadline_us, HoldfastRecovery *out)
 HoldfastStatus
 holdfast_recover_pid(pid_t pid, uint64_t deadline_us, HoldfastRecovery *out)
 {
-	Recovery recovery = {
-		.deadline_ns = deadline_from(deadline_us), .only_pid = pid, .pid_is_dead = true};
+	Recovery recovery = {.deadline_ns = deadline_after_us(deadline_us), .dead_pid = pid};
 
 	return run(&recovery, out);
 }

@@ -140,10 +140,6 @@ struct PGPROC
 	int32_t reserved;
 	char role[HOLDFAST_ROLE_SIZE];
 
-	/* Statistics: written by the owner only, relaxed. */
-	uint64_t acquires;
-	uint64_t blocks;
-
 	/* Waiting: own cache line, because a waker writes it. */
 	uint32_t wake __attribute__((aligned(CACHE_LINE_SIZE))); /* futex: ProcWake */
 	uint32_t wait_mode;                                      /* LWLockMode; set before linking */
