@@ -1,6 +1,6 @@
 /*
  * cmd_run.c
- *		`holdfast run` and `holdfast replay`: choose cases, run them, say what came of it.
+ *		`holdfast run`: chooses cases, runs them, says what came of it.  Also a token of one case, for `holdfast replay`.
  *
  * Results go to stdout as they come when somebody watches (one line per scenario, more for what failed); files are
  * written at the end, also after Ctrl-C, with what there is.
@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "replay.h"
 #include "results/results.h"
 #include "runner/runner.h"
 
@@ -402,26 +403,23 @@ const Command command_run = {
 				"  holdfast run --plan 'sysv/shm/shmget=#1 errno(ENOSPC)' serve-start\n",
 };
 
-static int
-run_replay(int argc, char **argv)
+int
+replay_scenario(const ReplayToken *token, const ReplayOptions *options)
 {
-	int count;
-	int status = command_options(&command_replay, argc, argv, &count, NULL);
+	char text[REPLAY_TOKEN_SIZE];
+	char *pattern = text;
 
-	if (status != EXIT_GOOD)
-		return status;
-	if (count != 1)
-		return usage_error("replay wants one token, as `holdfast run` prints it");
+	(void) replay_token_print(token, text, sizeof(text));
+	opt.plan = options->plan;
+	opt.json = options->json;
+	opt.junit = options->junit;
+	opt.tap = options->tap;
+	opt.seed = options->seed;
+	opt.repeat = options->repeat;
+	opt.budget_ms = options->budget_ms;
+	opt.verbose = options->verbose;
+	opt.quiet = options->quiet;
+	opt.list = options->list;
 	opt.jobs = 1;
-	return run_patterns(count, argv);
+	return run_patterns(1, &pattern);
 }
-
-const Command command_replay = {
-	.name = "replay",
-	.usage = "TOKEN [OPTION...]",
-	.summary = "run one case again as it ran, from the token that a failure printed",
-	.run = run_replay,
-	.options = run_options,
-	.examples =
-		"  holdfast replay c10-kill-mid-lock/lwlock/acquire/post-cas:exclusive:holder@7f3a -v\n",
-};
