@@ -44,6 +44,7 @@
 static struct
 {
 	HoldfastLockfile file;
+	FileId id;    /* of the one on disk */
 	pid_t pid;    /* 0: we own none */
 	int guard_fd; /* -1: none */
 	bool joined;  /* the guard is held for a cluster whose lockfile is not ours */
@@ -94,7 +95,7 @@ install(const HoldfastLockfile *file, bool replace)
 	if (length == 0)
 		return report(HOLDFAST_ERROR, HOLDFAST_MISUSE, 0, NULL, NULL,
 					  "the contents do not fit lock file \"%s\"", HOLDFAST_LOCKFILE_NAME);
-	if (holdfast_lockfile_put_bytes(bytes, length, replace))
+	if (holdfast_lockfile_put_bytes(bytes, length, replace, &mine.id))
 		return HOLDFAST_OK;
 	return report(HOLDFAST_FATAL, HOLDFAST_SYSTEM_ERROR, errno, NULL,
 				  errno == EROFS || errno == EACCES ? "The server must be able to write there."
@@ -119,7 +120,7 @@ withdraw(void)
 	if (load(holdfast_data_directory(), HOLDFAST_LOG, &found) != HOLDFAST_OK || !still_ours(&found))
 		return;
 	done = mine.refused && predecessor.length > 0
-			   ? holdfast_lockfile_put_bytes(predecessor.bytes, predecessor.length, true)
+			   ? holdfast_lockfile_put_bytes(predecessor.bytes, predecessor.length, true, &mine.id)
 			   : holdfast_lockfile_remove();
 	if (!done)
 		(void) report(HOLDFAST_LOG, HOLDFAST_SYSTEM_ERROR, errno, NULL, NULL,
@@ -145,10 +146,11 @@ lock_guard(bool *held_by_another)
 	*held_by_another = result == GUARD_HELD;
 	if (result != GUARD_FAILED)
 		return HOLDFAST_OK;
-	return report(
-		HOLDFAST_FATAL, HOLDFAST_SYSTEM_ERROR, errno, NULL,
-		errno == EROFS || errno == EACCES ? "The server must be able to write there." : NULL,
-		"could not create lock file \"%s/%s\": %m", holdfast_data_directory(), HOLDFAST_LOCKFILE_GUARD);
+	return report(HOLDFAST_FATAL, HOLDFAST_SYSTEM_ERROR, errno, NULL,
+				  errno == EROFS || errno == EACCES ? "The server must be able to write there."
+													: NULL,
+				  "could not create lock file \"%s/%s\": %m", holdfast_data_directory(),
+				  HOLDFAST_LOCKFILE_GUARD);
 }
 
 HoldfastStatus
@@ -386,6 +388,7 @@ CreateDataDirLockFile(bool amPostmaster)
 					  holdfast_lockfile_is_mine() ? "this process has a lock file already"
 												  : "call holdfast_set_data_directory() first");
 	drop_guard(); /* of a parent: a child that becomes a server of its own */
+	holdfast_watch_close();
 	mine.joined = false;
 	status = describe_self(amPostmaster, &mine.file);
 	if (status == HOLDFAST_OK)
@@ -514,15 +517,80 @@ AddToDataDirLockFile(int target_line, const char *str)
 
 /* ---- keep, give back ---- */
 
+/* What stands in the file is, byte for byte, what we wrote. */
+static bool
+says_what_we_wrote(void)
+{
+	char wrote[HOLDFAST_LOCKFILE_SIZE_MAX];
+	char found[HOLDFAST_LOCKFILE_SIZE_MAX + 1];
+	Size length = holdfast_lockfile_format(&mine.file, wrote, sizeof(wrote));
+	Size got;
+
+	return holdfast_lockfile_read_bytes(holdfast_data_directory(), HOLDFAST_LOG, found,
+										sizeof(found), &got) == HOLDFAST_OK &&
+		   got == length && memcmp(found, wrote, length) == 0;
+}
+
+/* A copy of our file, put there by somebody else, does not hold the directory for us. */
+static bool
+is_the_one_we_put_there(void)
+{
+	FileId id;
+
+	if (!holdfast_lockfile_is_mine())
+		return true; /* a joiner put none there */
+	if (!holdfast_lockfile_id(&id))
+		return errno != ENOENT && errno != ENOTDIR;
+	return id.device == mine.id.device && id.inode == mine.id.inode;
+}
+
 bool
 RecheckDataDirLockFile(void)
 {
 	HoldfastLockfile found;
-	HoldfastStatus status = load(holdfast_data_directory(), HOLDFAST_LOG, &found);
+	HoldfastStatus status;
+	int steps = 0;
 
+	/* Before the look, so that what happens after it is told again. */
+	if (holdfast_lockfile_is_mine())
+		holdfast_watch_drain();
+	status = load(holdfast_data_directory(), HOLDFAST_LOG, &found);
 	if (status == HOLDFAST_SYSTEM_ERROR)
 		return true; /* as PostgreSQL: do not shut down for a passing trouble */
-	return status == HOLDFAST_OK && still_ours(&found);
+	/* Whoever writes the same again, in place, leaves a cut file for a moment. */
+	while (status == HOLDFAST_DAMAGED && holdfast_lockfile_is_mine() && settle_again(&steps))
+	{
+		if (says_what_we_wrote())
+			return is_the_one_we_put_there();
+	}
+	return status == HOLDFAST_OK && still_ours(&found) && is_the_one_we_put_there();
+}
+
+int
+holdfast_lockfile_watch_fd(void)
+{
+	char path[LOCKFILE_PATH_SIZE];
+	int fd;
+
+	if (!holdfast_lockfile_is_mine())
+	{
+		(void) refuse_update();
+		return -1;
+	}
+	if (holdfast_watch_is_open())
+		return holdfast_watch_open(holdfast_data_directory());
+	(void) holdfast_format(path, sizeof(path), "%s/%s", holdfast_data_directory(),
+						   HOLDFAST_LOCKFILE_NAME);
+	fd = holdfast_watch_open(holdfast_data_directory());
+	if (fd >= 0 && holdfast_watch_file(path) && is_the_one_we_put_there())
+		return fd;
+	(void) report(HOLDFAST_ERROR, HOLDFAST_SYSTEM_ERROR, errno, NULL,
+				  errno == EMFILE || errno == ENOSPC
+					  ? "Raise fs.inotify.max_user_instances or fs.inotify.max_user_watches."
+					  : NULL,
+				  "could not watch lock file \"%s\": %m", HOLDFAST_LOCKFILE_NAME);
+	holdfast_watch_close();
+	return -1;
 }
 
 void
@@ -538,6 +606,7 @@ UnlinkLockFiles(int status, Datum arg)
 	INJECT_POINT("lockfile/unlink/done", INJECT_ANYWHERE, "nothing is left but the guard file");
 	mine.pid = 0;
 	mine.refused = false;
+	holdfast_watch_close();
 	drop_guard();
 }
 

@@ -136,9 +136,20 @@ sync_directory(void)
 	return synced;
 }
 
+static bool
+id_of(int fd, FileId *id)
+{
+	struct stat info;
+
+	if (fstat(fd, &info) < 0)
+		return false;
+	*id = (FileId){.device = info.st_dev, .inode = info.st_ino};
+	return true;
+}
+
 /* Everything of step 1; on failure no temporary file is left. */
 static bool
-write_temporary(const char *path, const char *bytes, Size length)
+write_temporary(const char *path, const char *bytes, Size length, FileId *id)
 {
 	bool written;
 	int fd;
@@ -154,7 +165,7 @@ write_temporary(const char *path, const char *bytes, Size length)
 	written = write_all(fd, bytes, length);
 	INJECT_POINT("lockfile/write/pre-fsync", INJECT_ANYWHERE,
 				 "a temporary file that may not survive a power cut: removed by the next write");
-	written = written && fsync(fd) == 0;
+	written = written && fsync(fd) == 0 && id_of(fd, id);
 	if (!written)
 		close_quietly(fd);
 	else if (close(fd) < 0)
@@ -178,15 +189,18 @@ put_in_place(const char *temporary, const char *path, bool replace)
 }
 
 bool
-holdfast_lockfile_put_bytes(const char *bytes, Size length, bool replace)
+holdfast_lockfile_put_bytes(const char *bytes, Size length, bool replace, FileId *id)
 {
 	char temporary[LOCKFILE_PATH_SIZE];
 	char path[LOCKFILE_PATH_SIZE];
+	FileId written;
 
 	(void) path_of(holdfast_data_directory(), TEMPORARY_NAME, temporary);
 	(void) path_of(holdfast_data_directory(), HOLDFAST_LOCKFILE_NAME, path);
-	if (!write_temporary(temporary, bytes, length))
+	if (!write_temporary(temporary, bytes, length, &written))
 		return false;
+	/* A watch is a comfort: that the kernel has none left must not stop a server. */
+	(void) holdfast_watch_file(temporary);
 	INJECT_POINT(
 		"lockfile/write/pre-rename", INJECT_ANYWHERE,
 		"a whole temporary file, the old lockfile in place: as if the write had not begun");
@@ -195,12 +209,25 @@ holdfast_lockfile_put_bytes(const char *bytes, Size length, bool replace)
 		unlink_quietly(temporary);
 		return false;
 	}
+	*id = written;
 	INJECT_POINT("lockfile/write/renamed", INJECT_ANYWHERE,
 				 "the new lockfile in place, perhaps not after a power cut, its PID dead: stale");
 	if (!sync_directory())
 		return false;
 	INJECT_POINT("lockfile/write/synced", INJECT_ANYWHERE,
 				 "the new lockfile in place for good, its PID dead: stale");
+	return true;
+}
+
+bool
+holdfast_lockfile_id(FileId *id)
+{
+	char path[LOCKFILE_PATH_SIZE];
+	struct stat info;
+
+	if (lstat(path_of(holdfast_data_directory(), HOLDFAST_LOCKFILE_NAME, path), &info) < 0)
+		return false;
+	*id = (FileId){.device = info.st_dev, .inode = info.st_ino};
 	return true;
 }
 

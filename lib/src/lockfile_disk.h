@@ -17,12 +17,21 @@
 HoldfastStatus holdfast_lockfile_read_bytes(const char *data_dir, HoldfastLevel level, char *bytes,
 											Size capacity, Size *length);
 
+/* Which file it is, whatever it is called. */
+typedef struct FileId
+{
+	uint64_t device, inode;
+} FileId;
+
 /*
  * Puts these bytes in place as a whole, durably: over the file that is there, or, without `replace`, only where there is
  * none (errno EEXIST).  False with errno: what was in place still is, unless only the last step failed, so that nobody
- * knows which of the two a power cut would leave.
+ * knows which of the two a power cut would leave.  *id becomes the new file's as soon as it is in place.
  */
-bool holdfast_lockfile_put_bytes(const char *bytes, Size length, bool replace);
+bool holdfast_lockfile_put_bytes(const char *bytes, Size length, bool replace, FileId *id);
+
+/* False with errno when there is none. */
+bool holdfast_lockfile_id(FileId *id);
 
 /* Removes the lockfile; false with errno. */
 bool holdfast_lockfile_remove(void);
@@ -40,5 +49,18 @@ typedef enum GuardResult
  */
 GuardResult holdfast_guard_take(bool alone, int *fd);
 bool holdfast_guard_share(int fd);
+
+/* ---- lockfile_watch.c ---- */
+
+/* The descriptor that polls readable when somebody touched what is watched; -1 with errno.  Opens it if need be. */
+int holdfast_watch_open(const char *directory);
+bool holdfast_watch_is_open(void); /* by this process */
+
+/* Watches the file of that name from now on, by whatever name; false with errno.  Does nothing when none is open. */
+bool holdfast_watch_file(const char *path);
+
+/* Takes what happened so far; readable again when something else does. */
+void holdfast_watch_drain(void);
+void holdfast_watch_close(void);
 
 #endif

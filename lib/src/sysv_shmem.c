@@ -16,6 +16,7 @@
  * Source: after PostgreSQL's sysv_shmem.c in verdicts, messages and hints.
  */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/ipc.h>
 #include <unistd.h>
@@ -512,7 +513,26 @@ PGSharedMemoryCreate(Size size, PGShmemHeader **header)
 	return HOLDFAST_OK;
 }
 
-/* ---- detach ---- */
+/* ---- keep, give back ---- */
+
+bool
+holdfast_segment_recheck(void)
+{
+	static unsigned long said_of = ULONG_MAX;
+	struct shmid_ds info;
+
+	if (UsedShmemSegAddr == NULL || shmctl((int) UsedShmemSegID, IPC_STAT, &info) < 0 ||
+		(info.shm_perm.mode & SHM_DEST) == 0)
+		return true;
+	if (said_of != UsedShmemSegID)
+		(void) report(HOLDFAST_WARNING, HOLDFAST_OK, 0,
+					  "It is there until the last process detaches, and no other server can start "
+					  "as long as that.",
+					  "Find out who runs ipcrm on this machine, and restart the server.",
+					  "shared memory segment %lu was removed while it is in use", UsedShmemSegID);
+	said_of = UsedShmemSegID;
+	return false;
+}
 
 HoldfastStatus
 PGSharedMemoryDetach(void)

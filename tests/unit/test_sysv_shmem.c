@@ -291,6 +291,29 @@ Test(sysv, an_attached_orphan_is_refused_with_or_without_lockfile)
 	stop_server();
 }
 
+static int warnings;
+
+static void
+count_warnings(const HoldfastError *error, void *arg)
+{
+	(void) arg;
+	warnings += error->level == HOLDFAST_WARNING && strstr(error->message, "was removed") != NULL;
+}
+
+/* e2: ipcrm under a running server. */
+Test(sysv, a_server_learns_that_its_segment_was_removed)
+{
+	cr_assert(holdfast_segment_recheck(), "there is none yet");
+	cluster_start();
+	holdfast_set_reporter(count_warnings, NULL);
+	cr_assert(holdfast_segment_recheck() && warnings == 0);
+	cr_assert(shmctl((int) UsedShmemSegID, IPC_RMID, NULL) == 0);
+	cr_assert(!holdfast_segment_recheck());
+	cr_assert(!holdfast_segment_recheck());
+	cr_assert(warnings == 1, "said %d times", warnings);
+	cluster_stop();
+}
+
 Test(sysv, reaping_takes_only_the_dead)
 {
 	HoldfastCookie cookie;

@@ -103,8 +103,32 @@ HOLDFAST_API HOLDFAST_MUST_CHECK HoldfastStatus holdfast_lockfile_record_intent(
 /* Replaces one of lines 4, 5, 6, 8.  Errors: HOLDFAST_MISUSE (line, newline in str), system errors. */
 HOLDFAST_API HOLDFAST_MUST_CHECK HoldfastStatus AddToDataDirLockFile(int target_line, const char *str);
 
-/* True while the file is there and carries our cookie; true too when that could not be read (as in PostgreSQL). */
+/*
+ * True while the file is there, is the one that we put there (its inode), and carries our cookie; true too when that could
+ * not be read (as in PostgreSQL).  Who joined, or is a child, is asked for the cookie only.  A file that somebody is
+ * writing to is looked at again for 100 ms.  Makes holdfast_lockfile_watch_fd() quiet until something else happens.
+ */
 HOLDFAST_API HOLDFAST_MUST_CHECK bool RecheckDataDirLockFile(void);
+
+/*
+ * A descriptor that polls readable (POLLIN) when it is time to call RecheckDataDirLockFile(): somebody removed, replaced,
+ * wrote to or moved the lockfile, or the directory.  Never read from it.  It wakes nobody for other files; our own
+ * updates wake it too, and cost a look.
+ *
+ *		struct pollfd watch = {.fd = holdfast_lockfile_watch_fd(), .events = POLLIN};	once, after CreateDataDirLockFile()
+ *		...
+ *		poll(&watch, 1, 1000);
+ *		if ((watch.revents != 0 || a_second_has_passed) && !RecheckDataDirLockFile())
+ *			shut down at once;
+ *		if (a_second_has_passed && !holdfast_segment_recheck())
+ *			... (pg_shmem.h)
+ *
+ * -1 with an error (HOLDFAST_SYSTEM_ERROR: no inotify left; HOLDFAST_MISUSE: not the lockfile's owner): poll() ignores
+ * it, and calling RecheckDataDirLockFile() every second does the same, later.  Keep the slow look in any case: changes
+ * made on another machine of a network file system give no event.
+ * Owner: the library, until UnlinkLockFiles() closes it.  A child must not use its parent's.
+ */
+HOLDFAST_API HOLDFAST_MUST_CHECK int holdfast_lockfile_watch_fd(void);
 
 /* on_proc_exit callback: removes the lockfile if it is still ours. */
 HOLDFAST_API void UnlinkLockFiles(int status, Datum arg);

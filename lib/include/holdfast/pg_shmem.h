@@ -119,6 +119,14 @@ HOLDFAST_API HOLDFAST_MUST_CHECK IpcMemoryState PGSharedMemoryAttach(IpcMemoryId
 HOLDFAST_API HOLDFAST_MUST_CHECK HoldfastStatus PGSharedMemoryDetach(void);
 
 /*
+ * Is the segment this process is attached to still one that others can find by its key?  False once somebody removed it
+ * (ipcrm): the kernel keeps it until the last process detaches, so this server is whole and none can start beside
+ * it, but it is a sign of somebody at work who should know.  That is reported as a WARNING, once.  One system call: to be
+ * called every second or so; there is no event to wait for.  True too when it could not be asked, or there is none.
+ */
+HOLDFAST_API HOLDFAST_MUST_CHECK bool holdfast_segment_recheck(void);
+
+/*
  * PostgreSQL's question at the stale-lockfile check: may processes of that incarnation be alive?  True also
  * when it could not be found out.  key is for messages only, as in PostgreSQL.  Before it says true it looks again for
  * 100 ms: the kernel may still be taking down a process that was killed just now.
