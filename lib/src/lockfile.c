@@ -13,8 +13,9 @@
  * What a refusal rests on may be about to end: a process killed a moment ago, a tool attached to look.  So a start looks
  * again for a tenth of a second before it refuses (settle.h).
  *
- * Evidence: the intended key of a predecessor is copied into our file, and its bytes are kept in memory, so that neither
- * a death here nor a start that is refused later loses what it told.
+ * Evidence: the key that a predecessor announced stands in its lockfile and in the guard file (guard_note.c); the guard's
+ * note stays until the next announcement, and the bytes of the lockfile are kept in memory, so that neither a death here nor
+ * a start that is refused later loses what they told.
  *
  * Update: only while the file in place carries our cookie.
  *
@@ -49,14 +50,16 @@ static struct
 	int guard_fd; /* -1: none */
 	bool joined;  /* the guard is held for a cluster whose lockfile is not ours */
 	bool refused; /* the start failed after all: give back what we replaced */
+	bool noted;   /* the guard file says that we are about to make a segment */
 } mine = {.guard_fd = -1};
 
-/* What we replaced, decoded and as it was. */
+/* What we replaced, decoded and as it was; and what the guard file said. */
 static struct
 {
 	HoldfastLockfile file;
-	bool same_boot;
-	Size length; /* 0: nothing */
+	bool same_kernel; /* its boot and its IPC namespace are ours: its keys mean something */
+	GuardNote note;   /* likewise; key 0: none */
+	Size length;      /* 0: nothing */
 	char bytes[HOLDFAST_LOCKFILE_SIZE_MAX];
 } predecessor;
 
@@ -261,7 +264,8 @@ judge_existing(const HoldfastLockfile *self)
 	if (status < 0)
 		return status;
 	predecessor.file = file;
-	predecessor.same_boot = written_in_this_boot(&file, self);
+	predecessor.same_kernel = file.is_ours && written_in_this_boot(&file, self) &&
+							  file.ipc_namespace == self->ipc_namespace;
 	predecessor.length = length; /* the parser refuses more than fits */
 	memcpy(predecessor.bytes, bytes, length);
 	return HOLDFAST_OK;
@@ -360,12 +364,10 @@ take_directory(void)
 		return status;
 	INJECT_POINT("lockfile/create/judged", INJECT_ANYWHERE,
 				 "the stale lockfile is still there: as before the start");
-	/* Should we die before that segment is looked at, our successor must know of it. */
-	if (predecessor.length > 0 && predecessor.same_boot && predecessor.file.has_intent)
-	{
-		mine.file.has_intent = true;
-		mine.file.intent_key = predecessor.file.intent_key;
-	}
+	if (!holdfast_guard_read_note(mine.guard_fd, &predecessor.note) ||
+		strcmp(predecessor.note.boot_id, mine.file.boot_id) != 0 ||
+		predecessor.note.ipc_namespace != mine.file.ipc_namespace)
+		predecessor.note.key = 0;
 	mine.refused = true;
 	status = install(&mine.file, replace);
 	if (status == HOLDFAST_OK && !holdfast_guard_share(mine.guard_fd))
@@ -456,6 +458,15 @@ RecordSharedMemoryInLockFile(unsigned long memKey, unsigned long shmid)
 	return HOLDFAST_OK;
 }
 
+static bool
+note_key(IpcMemoryKey key)
+{
+	GuardNote note = {.key = key, .ipc_namespace = mine.file.ipc_namespace};
+
+	memcpy(note.boot_id, mine.file.boot_id, sizeof(note.boot_id));
+	return holdfast_guard_write_note(mine.guard_fd, &note);
+}
+
 HoldfastStatus
 holdfast_lockfile_record_intent(IpcMemoryKey key)
 {
@@ -463,9 +474,31 @@ holdfast_lockfile_record_intent(IpcMemoryKey key)
 
 	if (!holdfast_lockfile_is_mine())
 		return refuse_update();
+	mine.noted = true;
+	if (!note_key(key))
+		return report(HOLDFAST_FATAL, HOLDFAST_SYSTEM_ERROR, errno, NULL, NULL,
+					  "could not write lock file \"%s/%s\": %m", holdfast_data_directory(),
+					  HOLDFAST_LOCKFILE_GUARD);
+	INJECT_POINT("lockfile/announce/noted", INJECT_ANYWHERE,
+				 "a key that the guard file announces, without a segment: nothing to mend");
 	next.has_intent = true;
 	next.intent_key = key;
 	return update(&next);
+}
+
+void
+holdfast_lockfile_forget_intent(void)
+{
+	if (!holdfast_lockfile_is_mine() || !mine.noted)
+		return;
+	mine.noted = false;
+	/* If it stays, the next start looks at that key, and sees that what is there is no half-made segment of ours. */
+	if (!note_key(0))
+		(void) report(HOLDFAST_LOG, HOLDFAST_SYSTEM_ERROR, errno, NULL, NULL,
+					  "could not write lock file \"%s/%s\": %m", holdfast_data_directory(),
+					  HOLDFAST_LOCKFILE_GUARD);
+	INJECT_POINT("lockfile/announce/forgotten", INJECT_ANYWHERE,
+				 "a whole segment, or none, and nothing announced: as any dead server's");
 }
 
 HoldfastStatus
@@ -602,6 +635,7 @@ UnlinkLockFiles(int status, Datum arg)
 		return;
 	INJECT_POINT("lockfile/unlink/begin", INJECT_ANYWHERE,
 				 "a lockfile with a dead PID and no segment: stale");
+	holdfast_lockfile_forget_intent();
 	withdraw();
 	INJECT_POINT("lockfile/unlink/done", INJECT_ANYWHERE, "nothing is left but the guard file");
 	mine.pid = 0;
@@ -624,13 +658,17 @@ holdfast_lockfile_is_mine(void)
 	return mine.pid != 0 && mine.pid == getpid();
 }
 
-bool
-holdfast_lockfile_predecessor_intent(IpcMemoryKey *key)
+int
+holdfast_lockfile_predecessor_intents(IpcMemoryKey keys[2])
 {
-	if (predecessor.length == 0 || !predecessor.same_boot || !predecessor.file.has_intent)
-		return false;
-	*key = predecessor.file.intent_key;
-	return true;
+	int count = 0;
+
+	if (predecessor.note.key != 0)
+		keys[count++] = predecessor.note.key;
+	if (predecessor.length > 0 && predecessor.same_kernel && predecessor.file.has_intent &&
+		predecessor.file.intent_key != predecessor.note.key)
+		keys[count++] = predecessor.file.intent_key;
+	return count;
 }
 
 void

@@ -50,6 +50,22 @@ typedef enum GuardResult
 GuardResult holdfast_guard_take(bool alone, int *fd);
 bool holdfast_guard_share(int fd);
 
+/* ---- guard_note.c ---- */
+
+/* A key that may have a segment without header, in that IPC namespace of that boot.  0: none. */
+typedef struct GuardNote
+{
+	IpcMemoryKey key;
+	char boot_id[40];
+	uint64_t ipc_namespace;
+} GuardNote;
+
+/* False with errno; then the old note may be gone. */
+bool holdfast_guard_write_note(int fd, const GuardNote *note);
+
+/* False when there is none that can be believed. */
+bool holdfast_guard_read_note(int fd, GuardNote *note);
+
 /* ---- lockfile_watch.c ---- */
 
 /* The descriptor that polls readable when somebody touched what is watched; -1 with errno.  Opens it if need be. */

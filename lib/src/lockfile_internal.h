@@ -10,8 +10,14 @@
 /* This process owns the lockfile of its data directory. */
 bool holdfast_lockfile_is_mine(void);
 
-/* The key that the lockfile which CreateDataDirLockFile() replaced had announced before its shmget. */
-bool holdfast_lockfile_predecessor_intent(IpcMemoryKey *key);
+/*
+ * The keys that earlier starts had announced before their shmget, as the guard file and the lockfile which
+ * CreateDataDirLockFile() replaced tell; returns how many.  Only such as were announced in this boot and IPC namespace.
+ */
+int holdfast_lockfile_predecessor_intents(IpcMemoryKey keys[2]);
+
+/* The segment has its header, or was not made after all: takes back what the guard file says. */
+void holdfast_lockfile_forget_intent(void);
 
 /* The start is refused after all: the lockfile that we replaced comes back when ours goes. */
 void holdfast_lockfile_keep_evidence(void);

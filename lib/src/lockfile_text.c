@@ -319,10 +319,14 @@ holdfast_lockfile_parse(const char *bytes, Size length, HoldfastLockfile *out)
 		status = check_crc(bytes, &lines);
 		return status < 0 ? status : parse_our_lines(&lines, out);
 	}
-	if (lines.line[OUR_FIRST_LINE].length >= 8 &&
-		memcmp(lines.line[OUR_FIRST_LINE].start, "holdfast", 8) == 0)
-		return damaged(OUR_FIRST_LINE, "a format of another version");
-	return HOLDFAST_OK;
+	if (lines.count < OUR_FIRST_LINE)
+		return HOLDFAST_OK;
+	/* PostgreSQL never wrote a ninth line: this is a file of ours, damaged just where it says so. */
+	return damaged(OUR_FIRST_LINE,
+				   lines.line[OUR_FIRST_LINE].length >= 8 &&
+						   memcmp(lines.line[OUR_FIRST_LINE].start, "holdfast", 8) == 0
+					   ? "a format of another version"
+					   : "nothing belongs here");
 }
 
 /* ---- format ---- */

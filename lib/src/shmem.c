@@ -258,8 +258,8 @@ fill_segment(uint32_t nprocs, uint32_t nlocks)
 	return HOLDFAST_OK;
 }
 
-static void
-drop_access(int code, Datum arg)
+void
+holdfast_shmem_drop_access(int code, Datum arg)
 {
 	(void) code;
 	(void) arg;
@@ -289,7 +289,7 @@ holdfast_shmem_create(const HoldfastShmemConfig *config)
 	holdfast_shmem.base = (char *) hdr;
 	holdfast_shmem.size = hdr->totalsize;
 	/* Runs before the segment is detached: callbacks run last-in first-out. */
-	status = on_shmem_exit(drop_access, 0);
+	status = on_shmem_exit(holdfast_shmem_drop_access, 0);
 	if (status == HOLDFAST_OK)
 		status = fill_segment(nprocs, nlocks);
 	if (status < 0)
@@ -388,7 +388,7 @@ holdfast_shmem_join(void)
 		status = report(HOLDFAST_ERROR, HOLDFAST_DAMAGED, 0, NULL, NULL,
 						"the tables of shared memory segment %lu are damaged", UsedShmemSegID);
 	else
-		status = on_shmem_exit(drop_access, 0);
+		status = on_shmem_exit(holdfast_shmem_drop_access, 0);
 	if (status < 0)
 	{
 		HoldfastStatus detached = PGSharedMemoryDetach();

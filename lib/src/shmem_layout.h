@@ -183,6 +183,9 @@ typedef struct ShmemAccess
 
 extern ShmemAccess holdfast_shmem;
 
+/* on_shmem_exit callback, and part of detaching: no pointer of ours leads into the segment any more. */
+void holdfast_shmem_drop_access(int code, Datum arg);
+
 /*
  * Fills in *access from a mapped segment whose base and size are set (inspectors map one that is not theirs);
  * false when its tables are not sane.  holdfast_shmem is the same afterwards as before.

@@ -3,13 +3,14 @@
  *		Creates, attaches, judges and deletes the segment of a data directory.
  *
  * Create:	1 recycle this directory's unattached segments        death: fewer are left
- *			2 announce the key in the lockfile                    death: an intent without a segment
+ *			2 announce the key in guard file and lockfile         death: an intent without a segment
  *			3 shmget, register IpcMemoryDelete                    death: a segment without header under an announced key
  *			4 shmat, register IpcMemoryDetach                     death: the same
  *			5 key and id in the lockfile                          death: the same
  *			6 header: whose it is first, the magic last           death: before the magic as above, then found by scanning
+ *			7 take the announcement back                          death: a whole segment, found by scanning
  * Whatever is left, nobody is attached to it, and step 1 of the next start removes it: what has a header by scanning,
- * what has none by the announced key, if it has the look of it.  The next lockfile carries that key on until then.
+ * what has none by the announced key, if it has the look of it.  Either file may be removed by hand meanwhile.
  *
  * Owner: UsedShmemSegID and UsedShmemSegAddr describe the one segment this process is attached to.
  * Thread safety: one thread.  Signal safety: none.  Errors: as pg_shmem.h says.
@@ -373,14 +374,10 @@ log_removal(IpcMemoryKey key, IpcMemoryId shmid)
 }
 
 static void
-recycle_half_made(uint64_t device, uint64_t inode)
+recycle_half_made(IpcMemoryKey key, uint64_t device, uint64_t inode)
 {
-	IpcMemoryKey key;
-	int shmid;
+	int shmid = shmget(key, 0, 0);
 
-	if (!holdfast_lockfile_predecessor_intent(&key))
-		return;
-	shmid = shmget(key, 0, 0);
 	if (shmid < 0 || !is_our_half_made(shmid, device, inode))
 		return;
 	INJECT_POINT("sysv/recycle/half-made", INJECT_ANYWHERE,
@@ -394,8 +391,11 @@ static HoldfastStatus
 clear_the_way(uint64_t device, uint64_t inode)
 {
 	HoldfastOrphan found;
+	IpcMemoryKey announced[2];
+	int count = holdfast_lockfile_predecessor_intents(announced);
 
-	recycle_half_made(device, inode);
+	for (int i = 0; i < count; i++)
+		recycle_half_made(announced[i], device, inode);
 	switch (holdfast_segments_recycle(&found))
 	{
 		case SEGMENTS_UNUSED:
@@ -506,9 +506,11 @@ PGSharedMemoryCreate(Size size, PGShmemHeader **header)
 		status = create_somewhere(device, inode, size, &address);
 	if (status == HOLDFAST_IN_USE)
 		holdfast_lockfile_keep_evidence();
+	if (status == HOLDFAST_OK)
+		write_header(address, device, inode, size);
+	holdfast_lockfile_forget_intent();
 	if (status < 0)
 		return status;
-	write_header(address, device, inode, size);
 	*header = address;
 	return HOLDFAST_OK;
 }
@@ -542,6 +544,8 @@ PGSharedMemoryDetach(void)
 	if (address == NULL)
 		return HOLDFAST_OK;
 	holdfast_cancel_on_shmem_exit(IpcMemoryDetach, (Datum) address);
+	holdfast_cancel_on_shmem_exit(holdfast_shmem_drop_access, 0);
+	holdfast_shmem_drop_access(0, 0);
 	UsedShmemSegAddr = NULL;
 	holdfast_lockfile_leave();
 	if (shmdt(address) < 0)

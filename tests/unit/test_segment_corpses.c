@@ -24,6 +24,8 @@
 #include <holdfast/lockfile.h>
 #include <holdfast/pg_shmem.h>
 
+#include "identity.h"
+#include "lockfile_disk.h"
 #include "segment_internal.h"
 
 static char dir[64];
@@ -227,6 +229,140 @@ Test(corpse, data_of_others_under_an_announced_key_is_not_touched)
 	cr_assert(shmget(key_at(1), 0, 0) == shmid, "somebody else's segment was removed");
 	cr_assert(shmctl(shmid, IPC_RMID, NULL) == 0);
 	nothing_is_left();
+}
+
+/* ---- the two places that announce a key ---- */
+
+/* One of the two files is removed by hand after the death: the other still tells. */
+Test(corpse, a_segment_without_header_is_recycled_though_one_file_was_removed)
+{
+	const char *const removed[] = {HOLDFAST_LOCKFILE_NAME, HOLDFAST_LOCKFILE_GUARD};
+
+	for (int i = 0; i < 2; i++)
+	{
+		for (int stores = 0; stores <= 3; stores++)
+		{
+			cr_assert(in_child(die_half_made, stores) == 1000 + SIGKILL);
+			cr_assert(unlink(path_of(removed[i])) == 0);
+			cr_assert(in_child(serve_in_order, 0) == 0);
+			cr_assert(shmget(key_at(1), 0, 0) == -1 && errno == ENOENT,
+					  "after %d stores, without %s", stores, removed[i]);
+		}
+	}
+	starts_and_stops();
+}
+
+static int
+leave_zeros(int probe)
+{
+	return squat(key_at((uint32_t) probe)) < 0;
+}
+
+static void
+survives_a_start(const char *whose)
+{
+	int shmid = shmget(key_at(0), 0, 0);
+
+	cr_assert(shmid >= 0);
+	cr_assert(in_child(serve_in_order, 0) == 0);
+	cr_assert(shmget(key_at(0), 0, 0) == shmid, "%s was removed", whose);
+	cr_assert(shmctl(shmid, IPC_RMID, NULL) == 0);
+}
+
+/* In all else it looks as if we had begun to make it: zeros, our key, our user, its creator dead, nobody attached. */
+Test(corpse, an_announcement_ends_with_the_start_that_made_it)
+{
+	cr_assert(in_child(serve_in_order, 0) == 0);
+	cr_assert(in_child(leave_zeros, 0) == 0);
+	survives_a_start("a stranger's segment");
+
+	cr_assert(in_child(serve_and_die, 0) == 1000 + SIGKILL);
+	cr_assert(shmctl(shmget(key_at(0), 0, 0), IPC_RMID, NULL) == 0);
+	cr_assert(unlink(path_of(HOLDFAST_LOCKFILE_NAME)) == 0);
+	cr_assert(in_child(leave_zeros, 0) == 0);
+	survives_a_start("a stranger's segment at the key of a dead server");
+	nothing_is_left();
+}
+
+static GuardNote
+note_of(IpcMemoryKey key)
+{
+	GuardNote note = {.key = key};
+	uint64_t pid_namespace;
+
+	cr_assert(holdfast_identity_boot_id(note.boot_id));
+	cr_assert(holdfast_identity_namespaces(&pid_namespace, &note.ipc_namespace));
+	return note;
+}
+
+static void
+write_note(const GuardNote *note)
+{
+	int fd = open(path_of(HOLDFAST_LOCKFILE_GUARD), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	cr_assert(fd >= 0 && holdfast_guard_write_note(fd, note));
+	close(fd);
+}
+
+/* The key of another boot, or of another IPC namespace, is another thing's here. */
+Test(corpse, an_announcement_counts_where_it_was_made)
+{
+	GuardNote note = note_of(key_at(0));
+
+	cr_assert(in_child(leave_zeros, 0) == 0);
+	note.boot_id[0] = note.boot_id[0] == '0' ? '1' : '0';
+	write_note(&note);
+	survives_a_start("a segment of another boot");
+
+	cr_assert(in_child(leave_zeros, 0) == 0);
+	note = note_of(key_at(0));
+	note.ipc_namespace++;
+	write_note(&note);
+	survives_a_start("a segment of another namespace");
+
+	/* And to show that only this keeps it. */
+	cr_assert(in_child(leave_zeros, 0) == 0);
+	note = note_of(key_at(0));
+	write_note(&note);
+	starts_and_stops();
+}
+
+Test(corpse, a_note_is_believed_only_as_it_was_written)
+{
+	GuardNote note = note_of(INT32_MAX), back;
+	const char *const bogus[] = {"", "x", "announced -5 boot x ipc 1 crc 0\n", "announced 0"};
+	int fd;
+
+	write_note(&note);
+	fd = open(path_of(HOLDFAST_LOCKFILE_GUARD), O_RDWR | O_CLOEXEC);
+	cr_assert(holdfast_guard_read_note(fd, &back) && memcmp(&note, &back, sizeof(note)) == 0);
+	for (off_t at = 0;; at++)
+	{
+		char was, is;
+
+		if (pread(fd, &was, 1, at) == 0)
+			break;
+		for (int bit = 0; bit < 8; bit++)
+		{
+			is = (char) (was ^ 1 << bit);
+			cr_assert(pwrite(fd, &is, 1, at) == 1);
+			cr_assert(!holdfast_guard_read_note(fd, &back), "bit %d of byte %ld", bit, (long) at);
+		}
+		cr_assert(pwrite(fd, &was, 1, at) == 1);
+	}
+	cr_assert(write(fd, "", 0) == 0 && lseek(fd, 0, SEEK_END) > 0 && write(fd, "\n", 1) == 1);
+	cr_assert(!holdfast_guard_read_note(fd, &back), "something follows");
+	for (size_t i = 0; i < sizeof(bogus) / sizeof(bogus[0]); i++)
+	{
+		cr_assert(ftruncate(fd, 0) == 0);
+		cr_assert(pwrite(fd, bogus[i], strlen(bogus[i]), 0) == (ssize_t) strlen(bogus[i]));
+		cr_assert(!holdfast_guard_read_note(fd, &back), "\"%s\"", bogus[i]);
+	}
+	note.key = 0;
+	cr_assert(holdfast_guard_write_note(fd, &note) && !holdfast_guard_read_note(fd, &back));
+	close(fd);
+	cr_assert(!holdfast_guard_write_note(fd, &note) && errno == EBADF);
+	starts_and_stops();
 }
 
 /* ---- keys ---- */

@@ -44,6 +44,32 @@ Test(shmem, allocations_are_aligned_zero_and_disjoint)
 	cluster_stop();
 }
 
+static int
+leave_and_join_again(int times)
+{
+	if (PGSharedMemoryDetach() < 0 || LWLockArray != NULL || ShmemAlloc(8) != NULL)
+		return 1;
+	for (int i = 0; i < times; i++)
+	{
+		if (holdfast_shmem_join() < 0)
+			return 2;
+		if (LWLockArray == NULL || InitProcess("joined") < 0)
+			return 3;
+		ProcKill(0, 0);
+		if (PGSharedMemoryDetach() < 0 || holdfast_shmem.base != NULL)
+			return 4;
+	}
+	return 0;
+}
+
+/* Nothing of a segment that one left may still be used, and one may come back: more often than there are exit slots. */
+Test(shmem, a_process_that_detached_may_join_again)
+{
+	cluster_start();
+	cr_assert(child_wait(child_start_without_slot(leave_and_join_again, 100)) == 0);
+	cluster_stop();
+}
+
 Test(shmem, running_out_is_an_error_and_takes_nothing)
 {
 	uint64_t before;

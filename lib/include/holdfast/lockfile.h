@@ -14,7 +14,8 @@
  *
  * Beside it lies postmaster.pid.guard, never removed: every process of an incarnation holds an open file description
  * lock on it, its children by inheritance, joiners by their own, so "does any process of it live" has an answer in every
- * namespace.  It is exclusive while a server starts and shared from then on; fork keeps it, exec drops it.
+ * namespace.  It is exclusive while a server starts and shared from then on; fork keeps it, exec drops it.  While a server
+ * makes its segment, the guard file also says under which key.
  *
  * Owner of both files: the process that called CreateDataDirLockFile().  Only it rewrites or unlinks, and
  * only a file that still carries its cookie.  Thread safety: one thread.  Signal safety: none.
@@ -97,7 +98,10 @@ HOLDFAST_API HOLDFAST_MUST_CHECK HoldfastStatus CreateDataDirLockFile(bool amPos
 HOLDFAST_API HOLDFAST_MUST_CHECK HoldfastStatus RecordSharedMemoryInLockFile(unsigned long memKey,
 																			 unsigned long shmid);
 
-/* Writes line 14 before shmget, so that a segment without header has a known key. */
+/*
+ * Writes line 14, and the same into the guard file, before shmget, so that a segment without header has a known key, even
+ * if its creator dies and somebody removes the lockfile.
+ */
 HOLDFAST_API HOLDFAST_MUST_CHECK HoldfastStatus holdfast_lockfile_record_intent(IpcMemoryKey key);
 
 /* Replaces one of lines 4, 5, 6, 8.  Errors: HOLDFAST_MISUSE (line, newline in str), system errors. */
