@@ -5,19 +5,9 @@
  * Besides not crashing: what was accepted is sane, writing it gives a file, and reading that gives the same again.
  * Invariants are asserted here because an overflow from one field into the next is invisible to a sanitizer.
  */
-#include <stdlib.h>
-#include <string.h>
+#include "fuzz.h"
 
 #include <holdfast/lockfile.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define REQUIRE(condition_)                                                                        \
-	do                                                                                             \
-	{                                                                                              \
-		if (!(condition_))                                                                         \
-			abort();                                                                               \
-	} while (0)
 
 static bool
 is_terminated(const char *text, size_t size)

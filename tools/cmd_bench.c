@@ -31,7 +31,7 @@ run_bench(int argc, char **argv)
 
 const Command command_bench = {
 	.name = "bench",
-	.usage = "[--json] [--rounds N] [--kills N] [--group pair|contention|recovery|start-up]",
+	.usage = "[--filter GLOB] [--peers] [--json] [--svg FILE] [--rounds N] [--kills N]",
 	.summary = "the locks beside their peers, recovery time, start-up time",
 	.run = run_bench,
 };

@@ -19,6 +19,9 @@ keep_printable(char *text)
 			*text = '?';
 }
 
+static void fill(InjectError *error, InjectStatus status, const char *format, va_list args)
+	__attribute__((format(printf, 3, 0)));
+
 static void
 fill(InjectError *error, InjectStatus status, const char *format, va_list args)
 {

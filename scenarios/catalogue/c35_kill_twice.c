@@ -58,7 +58,7 @@ run_case(ScenarioContext *ctx, const ScenarioCase *which)
 	return SCENARIO_PASS;
 }
 
-static const char *const mutants[] = {"56-intent-not-inherited", "57-temporary-truncated", NULL};
+static const char *const mutants[] = {"56-announced-key-forgotten", "57-temporary-truncated", NULL};
 
 const Scenario scenario_c35_kill_twice = {
 	.id = "c35-kill-twice",

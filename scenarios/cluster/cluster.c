@@ -136,6 +136,7 @@ open_events(Cluster *cluster)
 	sigaddset(&mask, SIGINT);
 	sigaddset(&mask, SIGQUIT);
 	sigaddset(&mask, SIGHUP); /* read and ignored: there is no configuration to read again */
+	sigaddset(&mask, SIGCHLD);
 	sigaddset(&mask, SIGPIPE);
 	sigprocmask(SIG_BLOCK, &mask, &cluster->saved_mask);
 	cluster->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -156,7 +157,7 @@ close_events(Cluster *cluster)
 
 /* What the run came to: sum, and who died on the way. */
 static int
-final_audit(Cluster *cluster, const HoldfastSupervisorState *state)
+final_audit(Cluster *cluster)
 {
 	const BankCounters *counters = &cluster->bank.bank->counters;
 	FILE *out = cluster->config.out;
@@ -173,25 +174,21 @@ final_audit(Cluster *cluster, const HoldfastSupervisorState *state)
 				"%llu crashes, %llu recoveries, %llu resets\n",
 				balanced ? "balanced" : "NOT BALANCED", (long long) sum, (long long) expected,
 				cluster->bank.bank->naccounts, (unsigned long long) counters->transfers,
-				(unsigned long long) counters->audits, (unsigned long long) state->crashes,
-				(unsigned long long) state->recoveries, (unsigned long long) state->resets);
+				(unsigned long long) counters->audits, (unsigned long long) cluster->crashes,
+				(unsigned long long) cluster->recoveries, (unsigned long long) cluster->resets);
 	return balanced ? CLUSTER_STOPPED : CLUSTER_UNBALANCED;
 }
 
 static int
 run(Cluster *cluster)
 {
-	HoldfastSupervisorState state = {.state_lost = true};
-	bool supervised = cluster_supervise(cluster);
 	int code;
 
-	if (cluster->supervisor)
-		holdfast_supervisor_state(cluster->supervisor, &state);
-	holdfast_supervisor_close(cluster->supervisor);
-	if (!supervised)
+	cluster_supervise(cluster);
+	if (cluster->failed)
 		return CLUSTER_REFUSED;
-	if (!state.state_lost)
-		code = final_audit(cluster, &state);
+	if (!cluster->state_lost)
+		code = final_audit(cluster);
 	else
 	{
 		code = cluster->unbalanced ? CLUSTER_UNBALANCED : CLUSTER_IMMEDIATE;

@@ -13,6 +13,9 @@
 
 const char *const replay_token_kinds[] = {"sweep", "step", "explore", "powerloss", "storm", NULL};
 
+static bool refuse(ReplayTokenError *error, size_t position, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
 static bool
 refuse(ReplayTokenError *error, size_t position, const char *format, ...)
 {

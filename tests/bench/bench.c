@@ -2,17 +2,27 @@
  * bench.c
  *		holdfast-bench: the library beside its peers, in one run.
  *
- *		holdfast-bench [--json] [--rounds N] [--kills N] [--group pair|contention|recovery|start-up]...
+ *		holdfast-bench [--filter GLOB] [--peers] [--json] [--svg FILE] [--rounds N] [--kills N]
  *
- * Works in an IPC namespace of its own where it may, so that counting and cleaning concern nobody else.
+ * Works in an IPC namespace of its own where it may, so that counting and cleaning concern nobody else.  The table or
+ * JSON goes to stdout at the end, progress to stderr.  What only another program can measure (fault points,
+ * exploration) is asked of that program: figures.h.
+ *
+ * Exit code: 0 measured, 2 usage, 3 unfit or, with --peers, a peer is missing, 4 nothing selected, 70 could not write,
+ * 130 interrupted.
  */
+#include <errno.h>
+#include <fnmatch.h>
 #include <getopt.h>
+#include <libgen.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,13 +33,12 @@
 #include <holdfast/shmem.h>
 
 #include "bench.h"
+#include "pg_server.h"
 
 BenchArena *bench_arena;
 LWLock *bench_lock;
 
-static bool as_json;
-static bool first_figure = true;
-static char data_dir[] = "/tmp/holdfast-bench-XXXXXX";
+char bench_directory[256];
 
 uint64_t
 bench_now_ns(void)
@@ -38,52 +47,6 @@ bench_now_ns(void)
 
 	(void) clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t) now.tv_sec * UINT64_C(1000000000) + (uint64_t) now.tv_nsec;
-}
-
-static int
-compare(const void *a, const void *b)
-{
-	double left = *(const double *) a;
-	double right = *(const double *) b;
-
-	return (left > right) - (left < right);
-}
-
-void
-bench_sort(double *values, size_t count)
-{
-	qsort(values, count, sizeof(*values), compare);
-}
-
-double
-bench_percentile(double *sorted, size_t count, double p)
-{
-	size_t at = (size_t) (p * (double) count);
-
-	return sorted[at < count ? at : count - 1];
-}
-
-double
-bench_median(double *values, size_t count)
-{
-	double copy[BENCH_ROUNDS_MAX];
-
-	memcpy(copy, values, count * sizeof(*values));
-	bench_sort(copy, count);
-	return count % 2 ? copy[count / 2] : (copy[count / 2 - 1] + copy[count / 2]) / 2;
-}
-
-void
-bench_figure(const char *group, const char *name, const char *unit, double value)
-{
-	if (as_json) /* names are our own: nothing in them needs escaping */
-		(void) printf(
-			"%s\n    {\"group\": \"%s\", \"name\": \"%s\", \"unit\": \"%s\", \"value\": %.4f}",
-			first_figure ? "" : ",", group, name, unit, value);
-	else
-		(void) printf("%-14s %-54s %14.2f %s\n", group, name, value, unit);
-	(void) fflush(stdout);
-	first_figure = false;
 }
 
 pid_t
@@ -147,10 +110,11 @@ static bool
 start(void)
 {
 	HoldfastShmemConfig config = {.max_procs = 128, .user_size = sizeof(BenchArena)};
+	char data_dir[sizeof(bench_directory) + 8];
 	bool found;
 
-	(void) unshare(CLONE_NEWIPC);
-	if (mkdtemp(data_dir) == NULL || holdfast_set_data_directory(data_dir) < 0 ||
+	(void) snprintf(data_dir, sizeof(data_dir), "%s/data", bench_directory);
+	if (mkdir(data_dir, 0700) < 0 || holdfast_set_data_directory(data_dir) < 0 ||
 		CreateDataDirLockFile(true) < 0 || RequestNamedLWLockTranche("bench", 1) < 0 ||
 		holdfast_shmem_create(&config) < 0)
 		return false;
@@ -162,96 +126,331 @@ start(void)
 	return true;
 }
 
-static void
-remove_directory(int code, Datum arg)
-{
-	char guard[128];
-
-	(void) code;
-	(void) arg;
-	(void) snprintf(guard, sizeof(guard), "%s/%s", data_dir, HOLDFAST_LOCKFILE_GUARD);
-	(void) unlink(guard);
-	(void) rmdir(data_dir);
-}
+/* ---- which benchmarks ---- */
 
 typedef struct BenchOptions
 {
+	bool json;
+	bool peers; /* a peer that is missing is an error */
+	bool no_postgres;
+	const char *svg;
+	const char *filter; /* NULL: all */
 	int rounds;
 	int kills;
-	const char *group; /* NULL: all */
 } BenchOptions;
 
-static bool
-wants(const BenchOptions *options, const char *group)
+static void
+run_pairs(const BenchOptions *options)
 {
-	return options->group == NULL || strcmp(options->group, group) == 0;
+	bench_pairs(options->rounds);
+}
+
+/* These take their time in every round. */
+static int
+few_rounds(const BenchOptions *options)
+{
+	return options->rounds < 7 ? options->rounds : 7;
 }
 
 static void
-measure(const BenchOptions *options)
+run_contention(const BenchOptions *options)
 {
 	static const int processes[] = {2, 4, 16, 64};
 
-	if (wants(options, "pair"))
-		bench_pairs(options->rounds);
-	for (size_t i = 0; wants(options, "contention") && i < sizeof(processes) / sizeof(processes[0]);
-		 i++)
-		bench_contention(options->rounds < 7 ? options->rounds : 7, processes[i]);
-	if (wants(options, "recovery"))
-		bench_recovery(options->kills);
-	if (wants(options, "start-up"))
-		bench_segments(4000);
+	for (size_t i = 0; i < sizeof(processes) / sizeof(processes[0]); i++)
+		bench_contention(few_rounds(options), processes[i]);
 }
+
+static void
+run_mixed(const BenchOptions *options)
+{
+	bench_mixed(few_rounds(options), 2);
+	bench_mixed(few_rounds(options), 16);
+}
+
+static void
+run_recovery(const BenchOptions *options)
+{
+	bench_recovery(options->kills);
+}
+
+static void
+run_attach(const BenchOptions *options)
+{
+	bench_attach(options->rounds);
+}
+
+static void
+run_start_up(const BenchOptions *options)
+{
+	bench_start_up(few_rounds(options), 4000);
+}
+
+/* A benchmark of another program beside this one, which knows what is measured there. */
+static void
+run_program(const char *name, const char *command, const char *option)
+{
+	char self[PATH_MAX - 64];
+	char path[PATH_MAX];
+	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *argv[] = {path, (char *) command, (char *) option, NULL};
+
+	if (length <= 0)
+		return;
+	self[length] = '\0';
+	(void) snprintf(path, sizeof(path), "%s/%s", dirname(self), name);
+	if (access(path, X_OK) == 0)
+		(void) figures_from_program(argv);
+}
+
+static void
+run_inject(const BenchOptions *options)
+{
+	(void) options;
+	run_program("holdfast-bench-inject", NULL, NULL);
+}
+
+static void
+run_campaign(const BenchOptions *options)
+{
+	(void) options;
+	run_program("holdfast", "explore", "--bench");
+	run_program("holdfast", "step", "--bench");
+}
+
+static const struct
+{
+	const char *name;
+	bool has_postgres; /* PostgreSQL's lock is among the peers */
+	void (*run)(const BenchOptions *options);
+} benchmarks[] = {
+	{"pair", true, run_pairs},     {"contention", true, run_contention},
+	{"mixed", true, run_mixed},    {"recovery", true, run_recovery},
+	{"attach", false, run_attach}, {"start-up", false, run_start_up},
+	{"inject", false, run_inject}, {"campaign", false, run_campaign},
+};
+#define BENCHMARKS (sizeof(benchmarks) / sizeof(benchmarks[0]))
+
+static bool
+is_wanted(const BenchOptions *options, size_t which)
+{
+	if (options->filter == NULL)
+		return !options->peers || benchmarks[which].has_postgres;
+	return fnmatch(options->filter, benchmarks[which].name, 0) == 0;
+}
+
+/* False when every peer must be there and is not. */
+static bool
+find_peers(const BenchOptions *options)
+{
+	bool wanted = false;
+	bool complete = true;
+	const char *why;
+
+	for (size_t i = 0; i < BENCHMARKS; i++)
+		wanted = wanted || (benchmarks[i].has_postgres && is_wanted(options, i));
+	if (!wanted)
+		return true;
+#ifndef HOLDFAST_BENCH_CK
+	(void) fprintf(stderr, "holdfast-bench: without ck_rwlock: built without libck-dev\n");
+	complete = false;
+#endif
+	if (options->no_postgres)
+		return complete || !options->peers;
+	if (!pg_server_start(&why))
+	{
+		(void) fprintf(stderr, "holdfast-bench: without PostgreSQL's LWLock: %s\n", why);
+		complete = false;
+	}
+	return complete || !options->peers;
+}
+
+/* ---- command line ---- */
 
 static bool
 read_options(int argc, char **argv, BenchOptions *options)
 {
-	static const struct option names[] = {{"json", no_argument, NULL, 'j'},
-										  {"rounds", required_argument, NULL, 'r'},
-										  {"kills", required_argument, NULL, 'k'},
-										  {"group", required_argument, NULL, 'g'},
-										  {0}};
+	static const struct option names[] = {
+		{"json", no_argument, NULL, 'j'},          {"peers", no_argument, NULL, 'p'},
+		{"no-postgresql", no_argument, NULL, 'n'}, {"svg", required_argument, NULL, 's'},
+		{"rounds", required_argument, NULL, 'r'},  {"kills", required_argument, NULL, 'k'},
+		{"filter", required_argument, NULL, 'f'},  {0}};
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", names, NULL)) != -1)
 	{
-		if (option == 'j')
-			as_json = true;
-		else if (option == 'r')
-			options->rounds = atoi(optarg);
-		else if (option == 'k')
-			options->kills = atoi(optarg);
-		else if (option == 'g')
-			options->group = optarg;
-		else
-			return false;
+		switch (option)
+		{
+			case 'j':
+				options->json = true;
+				break;
+			case 'p':
+				options->peers = true;
+				break;
+			case 'n':
+				options->no_postgres = true;
+				break;
+			case 's':
+				options->svg = optarg;
+				break;
+			case 'r':
+				options->rounds = atoi(optarg);
+				break;
+			case 'k':
+				options->kills = atoi(optarg);
+				break;
+			case 'f':
+				options->filter = optarg;
+				break;
+			default:
+				return false;
+		}
 	}
 	return optind == argc && options->rounds >= 1 && options->rounds <= BENCH_ROUNDS_MAX &&
 		   options->kills >= 1;
+}
+
+static int
+usage(void)
+{
+	(void) fprintf(stderr,
+				   "usage: holdfast-bench [--filter GLOB] [--peers] [--json] [--svg FILE] "
+				   "[--rounds 1..%d] [--kills N] [--no-postgresql]\nbenchmarks:",
+				   BENCH_ROUNDS_MAX);
+	for (size_t i = 0; i < BENCHMARKS; i++)
+		(void) fprintf(stderr, " %s", benchmarks[i].name);
+	(void) fputc('\n', stderr);
+	return 2;
+}
+
+static bool
+write_outputs(const BenchOptions *options)
+{
+	bool good = true;
+	FILE *svg;
+
+	if (options->json)
+		good = figures_json(stdout);
+	else
+		figures_table(stdout);
+	if (options->svg == NULL)
+		return good;
+	svg = fopen(options->svg, "w");
+	if (svg == NULL || !figures_svg(svg) || fclose(svg) != 0)
+	{
+		(void) fprintf(stderr, "holdfast-bench: could not write \"%s\": %s\n", options->svg,
+					   strerror(errno));
+		return false;
+	}
+	return good;
+}
+
+static int
+measure(const BenchOptions *options)
+{
+	bool selected = false;
+
+	for (size_t i = 0; i < BENCHMARKS; i++)
+		selected = selected || is_wanted(options, i);
+	if (!selected)
+	{
+		(void) fprintf(stderr, "holdfast-bench: no benchmark matches \"%s\"\n", options->filter);
+		return 4;
+	}
+	if (!find_peers(options))
+		return 3;
+	for (size_t i = 0; i < BENCHMARKS; i++)
+	{
+		if (!is_wanted(options, i))
+			continue;
+		(void) fprintf(stderr, "holdfast-bench: %s ...\n", benchmarks[i].name);
+		benchmarks[i].run(options);
+	}
+	pg_server_stop();
+	return write_outputs(options) ? 0 : 70;
+}
+
+/* ---- the process that measures, and the one that tidies up after it ---- */
+
+static int
+measure_here(const BenchOptions *options)
+{
+	if (unshare(CLONE_NEWIPC) < 0)
+		(void) unshare(CLONE_NEWUSER | CLONE_NEWIPC);
+	if (start())
+		return measure(options);
+	(void) fprintf(stderr, "holdfast-bench: %s\n", holdfast_last_error()->message);
+	return 3;
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void
+on_interrupt(int signal_number)
+{
+	(void) signal_number;
+	interrupted = 1;
+}
+
+/* Whatever the measuring process started ends with it, and is ours to reap. */
+static int
+wait_for_all(pid_t measuring)
+{
+	int code = 70;
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, 0)) > 0 || errno == EINTR)
+	{
+		if (pid == measuring && WIFEXITED(status))
+			code = WEXITSTATUS(status);
+		if (interrupted && pid < 0)
+			(void) kill(measuring,
+						SIGKILL); /* not reaped yet, or waitpid() would not have waited */
+	}
+	return interrupted ? 130 : code;
+}
+
+static void
+remove_directory(void)
+{
+	char command[sizeof(bench_directory) + 16];
+
+	(void) snprintf(command, sizeof(command), "rm -rf '%s'", bench_directory);
+	if (system(command) != 0)
+		(void) fprintf(stderr, "holdfast-bench: could not remove \"%s\"\n", bench_directory);
 }
 
 int
 main(int argc, char **argv)
 {
 	BenchOptions options = {.rounds = 15, .kills = 1000};
+	struct sigaction action = {.sa_handler = on_interrupt};
+	pid_t pid;
+	int code;
 
 	if (!read_options(argc, argv, &options))
+		return usage();
+	(void) snprintf(bench_directory, sizeof(bench_directory), "%s/holdfast-bench-XXXXXX",
+					getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
+	if (mkdtemp(bench_directory) == NULL || chmod(bench_directory, 0755) < 0)
 	{
-		(void) fprintf(stderr,
-					   "usage: holdfast-bench [--json] [--rounds 1..%d] [--kills N] "
-					   "[--group pair|contention|recovery|start-up]\n",
-					   BENCH_ROUNDS_MAX);
-		return 2;
+		(void) fprintf(stderr, "holdfast-bench: could not make \"%s\": %s\n", bench_directory,
+					   strerror(errno));
+		return 3;
 	}
-	if (on_proc_exit(remove_directory, 0) < 0 || !start())
+	(void) prctl(PR_SET_CHILD_SUBREAPER, 1);
+	(void) sigaction(SIGINT, &action, NULL);
+	(void) sigaction(SIGTERM, &action, NULL);
+	pid = fork();
+	if (pid == 0)
 	{
-		(void) fprintf(stderr, "holdfast-bench: %s\n", holdfast_last_error()->message);
-		proc_exit(3);
+		(void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+		(void) signal(SIGINT, SIG_IGN); /* a Ctrl-C is for our parent */
+		(void) signal(SIGTERM, SIG_DFL);
+		proc_exit(measure_here(&options));
 	}
-	if (as_json)
-		(void) printf("{\n  \"schema_version\": 1,\n  \"figures\": [");
-	measure(&options);
-	if (as_json)
-		(void) printf("\n  ]\n}\n");
-	proc_exit(0);
+	code = pid < 0 ? 70 : wait_for_all(pid);
+	remove_directory();
+	return code;
 }

@@ -1,9 +1,12 @@
 /*
  * bench.h
- *		What the benchmarks share: an arena of locks of every kind, in one shared segment, and where figures go.
+ *		What the benchmarks share: an arena of locks of every kind, in one shared segment, and the contenders.
  *
- * Everything is measured in this process and its children on the production library.  Peers run in the same call, round
- * by round in turn, so that the machine's moods hit all alike; figures are medians over rounds, verdicts are ratios.
+ * Everything is measured on the production library.  Peers run in the same call, round by round in turn, so that the
+ * machine's moods hit all alike; figures are medians over rounds (figures.h), verdicts are ratios of the same round.
+ *
+ * Owner: the arena lies in the bench's own segment, in an IPC namespace of its own where it may have one; children are
+ * killed with their parent.
  */
 #ifndef HOLDFAST_BENCH_H
 #define HOLDFAST_BENCH_H
@@ -16,7 +19,9 @@
 
 #include <holdfast/lwlock.h>
 
-#define BENCH_ROUNDS_MAX 99
+#include "figures.h"
+
+#define BENCH_PROCESSES_MAX 64
 
 /* One lock of each kind, each on lines of its own, in shared memory. */
 typedef struct BenchArena
@@ -30,40 +35,63 @@ typedef struct BenchArena
 	uint64_t ck[16]
 		__attribute__((aligned(128))); /* a ck_rwlock_t, where Concurrency Kit is there */
 	uint64_t guarded[16] __attribute__((aligned(128)));
-	uint64_t count[256] __attribute__((aligned(128)));
+	uint64_t count[BENCH_PROCESSES_MAX] __attribute__((aligned(128)));
 	uint64_t stamp_ns[8] __attribute__((aligned(128)));
 } BenchArena;
 
+/* What two locks must have in common to be compared. */
+typedef enum BenchKind
+{
+	BENCH_OURS_ONLY,
+	BENCH_EXCLUSIVE,
+	BENCH_SHARED,
+	BENCH_BOTH, /* a peer of either: it knows one mode only */
+} BenchKind;
+
+/*
+ * One contender.  It is measured by calling acquire and release, or, where it lives in another program, by asking that
+ * program: then the two are NULL.
+ */
 typedef struct BenchLock
 {
-	const char *name; /* "holdfast-exclusive" */
-	const char
-		*peer_of; /* NULL: ours; else what it is compared with: "exclusive" or "shared" or "both" */
-	bool shared;
+	const char *name; /* "holdfast exclusive" */
+	bool ours;
+	BenchKind kind;
 	void (*acquire)(void);
 	void (*release)(void);
 } BenchLock;
 
+/* Contenders of the mixed load: one that writes for each BENCH_READS_PER_WRITE that read. */
+#define BENCH_READS_PER_WRITE 9
+typedef struct BenchMix
+{
+	const char *name;
+	bool ours;
+	void (*read)(void);
+	void (*read_release)(void);
+	void (*write)(void);
+	void (*write_release)(void);
+} BenchMix;
+
+extern char bench_directory[]; /* everything on disk is in here, and removed at the end */
 extern BenchArena *bench_arena;
 extern LWLock *bench_lock;
 extern const BenchLock bench_locks[]; /* ends with name NULL */
+extern const BenchMix bench_mixes[];  /* ends with name NULL */
 
 uint64_t bench_now_ns(void);
-double bench_median(double *values, size_t count);
-double bench_percentile(double *sorted, size_t count, double p);
-void bench_sort(double *values, size_t count);
-
-/* One figure.  `unit`: "ns", "ops/s", "us", "ratio". */
-void bench_figure(const char *group, const char *name, const char *unit, double value);
 
 /* Children: forked with a slot, killed with their parent. */
 pid_t bench_fork(void (*body)(int arg), int arg);
 void bench_reap(pid_t pid);
 void bench_wait_ready(uint32_t count);
 
+/* The benchmarks: each adds its figures. */
 void bench_pairs(int rounds);
 void bench_contention(int rounds, int processes);
+void bench_mixed(int rounds, int processes);
 void bench_recovery(int kills);
-void bench_segments(int foreign);
+void bench_attach(int rounds);
+void bench_start_up(int rounds, int foreign);
 
 #endif

@@ -111,16 +111,28 @@ ck_read_release(void)
 #endif
 
 const BenchLock bench_locks[] = {
-	{"holdfast-exclusive", NULL, false, exclusive_acquire, ours_release},
-	{"holdfast-shared", NULL, true, shared_acquire, ours_release},
-	{"holdfast-conditional", NULL, false, conditional_acquire, ours_release},
-	{"floor (CAS + fetch_sub)", "both", false, floor_acquire, floor_release},
-	{"robust pthread_mutex", "both", false, robust_acquire, robust_release},
-	{"pthread_rwlock write", "exclusive", false, rwlock_write, rwlock_release},
-	{"pthread_rwlock read", "shared", true, rwlock_read, rwlock_release},
+	{"holdfast exclusive", true, BENCH_EXCLUSIVE, exclusive_acquire, ours_release},
+	{"holdfast shared", true, BENCH_SHARED, shared_acquire, ours_release},
+	{"holdfast conditional", true, BENCH_OURS_ONLY, conditional_acquire, ours_release},
+	{"floor (CAS + fetch_sub)", false, BENCH_BOTH, floor_acquire, floor_release},
+	{"robust pthread_mutex", false, BENCH_BOTH, robust_acquire, robust_release},
+	{"pthread_rwlock write", false, BENCH_EXCLUSIVE, rwlock_write, rwlock_release},
+	{"pthread_rwlock read", false, BENCH_SHARED, rwlock_read, rwlock_release},
 #ifdef HOLDFAST_BENCH_CK
-	{"ck_rwlock write", "exclusive", false, ck_write, ck_write_release},
-	{"ck_rwlock read", "shared", true, ck_read, ck_read_release},
+	{"ck_rwlock write", false, BENCH_EXCLUSIVE, ck_write, ck_write_release},
+	{"ck_rwlock read", false, BENCH_SHARED, ck_read, ck_read_release},
 #endif
+	{"PostgreSQL LWLock exclusive", false, BENCH_EXCLUSIVE, NULL, NULL},
+	{"PostgreSQL LWLock shared", false, BENCH_SHARED, NULL, NULL},
+	{0},
+};
+
+const BenchMix bench_mixes[] = {
+	{"holdfast", true, shared_acquire, ours_release, exclusive_acquire, ours_release},
+	{"pthread_rwlock", false, rwlock_read, rwlock_release, rwlock_write, rwlock_release},
+#ifdef HOLDFAST_BENCH_CK
+	{"ck_rwlock", false, ck_read, ck_read_release, ck_write, ck_write_release},
+#endif
+	{"PostgreSQL LWLock", false, NULL, NULL, NULL, NULL},
 	{0},
 };

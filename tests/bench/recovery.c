@@ -1,20 +1,20 @@
 /*
  * recovery.c
- *		From the SIGKILL of a holder to the next waiter's acquire; attaching; starting up among strangers.
+ *		From the SIGKILL of a holder to the next waiter's acquire: told by a supervisor, found by the waiter, and in
+ *		PostgreSQL.
  */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ipc.h>
-#include <sys/shm.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <holdfast/pg_shmem.h>
-#include <holdfast/proc.h>
 #include <holdfast/recovery.h>
 
 #include "bench.h"
+#include "pg_server.h"
+
+#define PG_KILLS 9
 
 static void
 hold(int arg)
@@ -41,8 +41,9 @@ wait_for_it(int arg)
 	(void) LWLockRelease(bench_lock);
 }
 
+/* Microseconds.  With a supervisor: the parent reaps the dead and recovers; else the waiter finds out by itself. */
 static double
-one_kill(void)
+one_kill(bool supervised)
 {
 	pid_t holder, waiter;
 	uint64_t killed;
@@ -58,61 +59,67 @@ one_kill(void)
 	killed = bench_now_ns();
 	(void) kill(holder, SIGKILL);
 	(void) waitpid(holder, NULL, 0); /* as a supervisor learns of it */
-	if (holdfast_recover_pid(holder, 1000000, NULL) < 0)
+	if (supervised && holdfast_recover_pid(holder, 1000000, NULL) < 0)
 		abort();
 	bench_reap(waiter);
 	return (double) (bench_arena->stamp_ns[0] - killed) / 1000;
 }
 
-void
-bench_recovery(int kills)
+static void
+measure_kills(const char *who, bool supervised, int kills)
 {
+	static const struct
+	{
+		const char *name;
+		double p;
+	} shown[] = {{"p50", 0.5}, {"p99", 0.99}, {"max", 1}};
 	double *us = malloc((size_t) kills * sizeof(*us));
 
 	if (us == NULL)
 		abort();
 	for (int i = 0; i < kills; i++)
-		us[i] = one_kill();
-	bench_sort(us, (size_t) kills);
-	bench_figure("recovery", "SIGKILL to next acquire, p50", "us",
-				 bench_percentile(us, (size_t) kills, 0.5));
-	bench_figure("recovery", "SIGKILL to next acquire, p99", "us",
-				 bench_percentile(us, (size_t) kills, 0.99));
-	bench_figure("recovery", "SIGKILL to next acquire, max", "us", us[kills - 1]);
+		us[i] = one_kill(supervised);
+	sort_values(us, (size_t) kills);
+	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
+	{
+		char name[96];
+		Figure *figure;
+
+		(void) snprintf(name, sizeof(name), "holdfast, %s: SIGKILL to next acquire, %s", who,
+						shown[i].name);
+		figure =
+			figure_add_one("recovery", name, "us", percentile_of(us, (size_t) kills, shown[i].p));
+		if (supervised && shown[i].p == 0.99)
+		{
+			figure->bound = FIGURE_AT_MOST;
+			figure->want = 1000;
+		}
+	}
 	free(us);
 }
 
-static bool
-ignore_segment(const HoldfastOrphan *orphan, void *arg)
+static void
+measure_postgres(void)
 {
-	(void) orphan;
-	(void) arg;
-	return true;
+	double us[PG_KILLS];
+	size_t count = 0;
+
+	for (int i = 0; i < PG_KILLS; i++)
+	{
+		us[count] = pg_recovery_us();
+		if (us[count] > 0)
+			count++;
+	}
+	if (count > 0)
+		(void) figure_add("recovery", "PostgreSQL: SIGKILL to next acquire, p50", "us", us, count);
 }
 
-/* `foreign` segments of other programs are made for the length of this, and removed one by one by their ids. */
 void
-bench_segments(int foreign)
+bench_recovery(int kills)
 {
-	int *shmid = malloc((size_t) foreign * sizeof(*shmid));
-	int made = 0;
-	double ms[9];
-
-	if (shmid == NULL)
-		abort();
-	while (made < foreign && (shmid[made] = shmget(IPC_PRIVATE, 8192, IPC_CREAT | 0600)) >= 0)
-		made++;
-	for (int i = 0; i < 9; i++)
-	{
-		uint64_t start = bench_now_ns();
-
-		if (holdfast_segments_visit(ignore_segment, NULL) < 0)
-			abort();
-		ms[i] = (double) (bench_now_ns() - start) / 1e6;
-	}
-	for (int i = 0; i < made; i++)
-		(void) shmctl(shmid[i], IPC_RMID, NULL);
-	bench_figure("start-up", "segments of strangers present", "count", made);
-	bench_figure("start-up", "orphan scan among them", "ms", bench_median(ms, 9));
-	free(shmid);
+	measure_kills("supervised", true, kills);
+	/* Some hundred are enough: each takes as long as a waiter sleeps before it looks. */
+	measure_kills("no supervisor", false, kills < 200 ? kills : 200);
+	if (pg_server_runs())
+		measure_postgres();
 }

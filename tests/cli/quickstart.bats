@@ -45,6 +45,14 @@ stub() # NAME EXIT-CODE [COMMAND]
 	grep -qE '^apt-get .*install .*no-such-package-here$' "$calls"
 }
 
+@test "what only the tests want is installed for the tests only" {
+	echo "no-such-package-here test" >>"$root/tools/debian-packages"
+	run -0 --separate-stderr "$root/tools/quickstart" run
+	[[ $(<"$calls") != *apt-get* ]]
+	run -0 --separate-stderr "$root/tools/quickstart" test
+	grep -qE '^apt-get .*install .*no-such-package-here$' "$calls"
+}
+
 @test "off-line: a clear word, exit 3, nothing is built" {
 	echo no-such-package-here >>"$root/tools/debian-packages"
 	stub apt-get 100

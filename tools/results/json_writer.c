@@ -3,6 +3,7 @@
  *		See json_writer.h.
  */
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "json_writer.h"
@@ -162,4 +163,14 @@ json_milliseconds(JsonWriter *writer, const char *key, double value)
 {
 	lead(writer, key);
 	(void) fprintf(writer->out, "%.3f", value);
+}
+
+void
+json_real(JsonWriter *writer, const char *key, double value)
+{
+	lead(writer, key);
+	if (isfinite(value))
+		(void) fprintf(writer->out, "%.6g", value);
+	else
+		(void) fputs("null", writer->out); /* JSON has no word for it */
 }

@@ -38,5 +38,6 @@ void json_int(JsonWriter *writer, const char *key, int64_t value);
 void json_uint(JsonWriter *writer, const char *key, uint64_t value);
 void json_bool(JsonWriter *writer, const char *key, bool value);
 void json_milliseconds(JsonWriter *writer, const char *key, double value); /* three decimals */
+void json_real(JsonWriter *writer, const char *key, double value); /* six digits; null if not finite */
 
 #endif
