@@ -28,8 +28,10 @@ static const ResetCase cases[] = {
 	{"peer-stopped-with-the-queue", "lwlock/acquire/queue-locked", false},
 	{"peer-stopped-while-linking", "lwlock/acquire/mid-link", false},
 	{"peer-stopped-linked", "lwlock/acquire/linked", false},
-	{"supervisor-dies-before-the-old-segment-goes", "cluster/reset/alone", true},
-	{"supervisor-dies-before-the-new-segment-comes", "cluster/reset/no-segment", true},
+	{"supervisor-dies-before-the-old-segment-goes", "supervisor/reset/alone", true},
+	{"supervisor-dies-before-the-new-segment-comes", "supervisor/reset/no-segment", true},
+	{"supervisor-dies-with-a-worker-just-forked", "supervisor/spawn/forked", true},
+	{"supervisor-dies-having-reaped-and-not-recovered", "supervisor/crash/reaped", true},
 };
 
 static void
@@ -86,6 +88,7 @@ supervisor_dies(ScenarioContext *ctx, Served *served, const char *point)
 	SCENARIO_TRY(actor_expect_signal(ctx, &served->supervisor, SIGKILL));
 	served_close(served);
 	SCENARIO_TRY(faults_disarm(ctx));
+	SCENARIO_TRY(workers_gone(ctx));
 	return served_clean_life(ctx);
 }
 

@@ -136,7 +136,6 @@ open_events(Cluster *cluster)
 	sigaddset(&mask, SIGINT);
 	sigaddset(&mask, SIGQUIT);
 	sigaddset(&mask, SIGHUP); /* read and ignored: there is no configuration to read again */
-	sigaddset(&mask, SIGCHLD);
 	sigaddset(&mask, SIGPIPE);
 	sigprocmask(SIG_BLOCK, &mask, &cluster->saved_mask);
 	cluster->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -157,7 +156,7 @@ close_events(Cluster *cluster)
 
 /* What the run came to: sum, and who died on the way. */
 static int
-final_audit(Cluster *cluster)
+final_audit(Cluster *cluster, const HoldfastSupervisorState *state)
 {
 	const BankCounters *counters = &cluster->bank.bank->counters;
 	FILE *out = cluster->config.out;
@@ -174,21 +173,25 @@ final_audit(Cluster *cluster)
 				"%llu crashes, %llu recoveries, %llu resets\n",
 				balanced ? "balanced" : "NOT BALANCED", (long long) sum, (long long) expected,
 				cluster->bank.bank->naccounts, (unsigned long long) counters->transfers,
-				(unsigned long long) counters->audits, (unsigned long long) cluster->crashes,
-				(unsigned long long) cluster->recoveries, (unsigned long long) cluster->resets);
+				(unsigned long long) counters->audits, (unsigned long long) state->crashes,
+				(unsigned long long) state->recoveries, (unsigned long long) state->resets);
 	return balanced ? CLUSTER_STOPPED : CLUSTER_UNBALANCED;
 }
 
 static int
 run(Cluster *cluster)
 {
+	HoldfastSupervisorState state = {.state_lost = true};
+	bool supervised = cluster_supervise(cluster);
 	int code;
 
-	cluster_supervise(cluster);
-	if (cluster->failed)
+	if (cluster->supervisor)
+		holdfast_supervisor_state(cluster->supervisor, &state);
+	holdfast_supervisor_close(cluster->supervisor);
+	if (!supervised)
 		return CLUSTER_REFUSED;
-	if (!cluster->state_lost)
-		code = final_audit(cluster);
+	if (!state.state_lost)
+		code = final_audit(cluster, &state);
 	else
 	{
 		code = cluster->unbalanced ? CLUSTER_UNBALANCED : CLUSTER_IMMEDIATE;

@@ -9,7 +9,7 @@
  * Owners: the calling process becomes the supervisor and owns lockfile and segment; workers own their slots.
  * Threads: one per process.  Signals to the supervisor: SIGTERM and SIGINT stop in order, SIGQUIT at once.
  * Crash safety: any process may die at any instruction.  A dead worker is replaced after its locks were
- * recovered, or the cluster is restarted as PostgreSQL does; workers of a dead supervisor leave within a second.
+ * recovered, or the cluster is restarted as PostgreSQL does; workers of a dead supervisor leave at once.
  * Errors: cluster_serve() returns an exit code and has said why on stderr; it never calls exit itself.
  */
 #ifndef HOLDFAST_CLUSTER_H
@@ -46,6 +46,7 @@ typedef struct ClusterConfig
 	unsigned audit_ms;   /* between two audits by the supervisor */
 	unsigned quit_ms;    /* from SIGQUIT to SIGKILL when resetting or stopping */
 	unsigned recover_ms; /* how long a recovery may wait for a stopped process before a reset */
+	unsigned recheck_ms; /* between two looks at the lockfile, besides the kernel's word; 0: 1 s */
 	unsigned run_ms;     /* stop in order after that; 0: when told to */
 	unsigned ordinal;    /* proc=supervisor.N in a fault plan; 0: 1 */
 	unsigned pace_us;    /* a worker's pause between transfers; 0: none */

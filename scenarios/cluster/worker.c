@@ -14,11 +14,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <holdfast/ipc.h>
 #include <holdfast/proc.h>
 
 #include "inject/inject.h"
@@ -57,13 +55,6 @@ set_signals(void)
 	sigaction(SIGPIPE, &action, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-/* From here on the kernel tells us.  False when it is too late for that. */
-static bool
-leave_with(pid_t supervisor)
-{
-	return prctl(PR_SET_PDEATHSIG, SIGQUIT) == 0 && getppid() == supervisor;
 }
 
 /* xorshift64*: a sequence per worker that its seed alone decides. */
@@ -147,23 +138,20 @@ work_until_told(const WorkerStart *start)
 	return WORKER_EXIT_STOPPED;
 }
 
-void
+int
 worker_main(const WorkerStart *start)
 {
-	on_exit_reset();
 	set_signals();
 	inject_set_role("worker", (int) start->ordinal);
-	if (!leave_with(start->supervisor))
-		proc_exit(WORKER_EXIT_ORPHAN);
 	if (InitProcess("worker") < 0)
 	{
 		fprintf(stderr, "worker.%u: %s\n", start->ordinal, holdfast_last_error()->message);
-		proc_exit(WORKER_EXIT_FAILED);
+		return WORKER_EXIT_FAILED;
 	}
 	bank_enter(start->bank);
 	/* A supervisor that no longer reads is dead, and getppid() will say so. */
 	if (write(start->started_fd, "", 1) < 0 && errno != EPIPE && errno != EAGAIN)
 		fprintf(stderr, "worker.%u: could not report: %s\n", start->ordinal, strerror(errno));
 	close(start->started_fd);
-	proc_exit(work_until_told(start));
+	return work_until_told(start);
 }

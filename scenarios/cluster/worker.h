@@ -23,7 +23,7 @@ typedef struct WorkerStart
 #define WORKER_EXIT_FAILED  4 /* a lock said what it must not; it is on stderr */
 #define WORKER_EXIT_QUIT    2 /* SIGQUIT, as PostgreSQL's quickdie */
 
-/* In a fresh child of the supervisor.  Never returns. */
-__attribute__((noreturn)) void worker_main(const WorkerStart *start);
+/* In a fresh child of the supervisor, all signals blocked.  Returns what to end with. */
+int worker_main(const WorkerStart *start);
 
 #endif

@@ -186,7 +186,7 @@ Test(runner_select, every_point_of_the_library_is_somebodys)
 		"sysv/join/",    /* an inspector's or a joiner's: leaves nothing */
 		"sysv/reap/",    /* an operator's: leaves nothing */
 		"bank/",         /* c20-kill-in-cluster */
-		"cluster/reset", /* c25-reset */
+		"supervisor/",   /* c25-reset */
 		"file/",         /* c45-file-errno */
 		"process/fork",  /* a call, which takes errnos: the library has nothing half done there */
 	};
