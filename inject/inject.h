@@ -185,6 +185,7 @@ enum
 	INJECT_CAN_CORRUPT = 1 << 7, /* corrupt */
 	INJECT_CAN_TORN = 1 << 8,    /* torn: a part is written, all is claimed */
 	INJECT_HAS_ARG = 1 << 9,     /* arg= */
+	INJECT_CAN_JUMP = 1 << 10,   /* jump: a clock that says another time */
 };
 
 typedef struct InjectPointInfo
@@ -295,6 +296,7 @@ typedef enum InjectActionKind
 	INJECT_PRINT,
 	INJECT_COUNT,
 	INJECT_CALL,
+	INJECT_JUMP,
 	INJECT_ACTION_KINDS
 } InjectActionKind;
 

@@ -120,6 +120,7 @@ set_verdict(InjectArrival *arrival, const TableAction *action)
 		[INJECT_ERRNO] = VERDICT_ERRNO,     [INJECT_RETURN] = VERDICT_RETURN,
 		[INJECT_SHORT] = VERDICT_SHORT,     [INJECT_SKIP] = VERDICT_SKIP,
 		[INJECT_CORRUPT] = VERDICT_CORRUPT, [INJECT_TORN] = VERDICT_TORN,
+		[INJECT_JUMP] = VERDICT_JUMP,
 	};
 
 	arrival->verdict = verdicts[action->kind];
@@ -171,6 +172,7 @@ act_once(InjectArrival *arrival, const TableAction *action)
 		case INJECT_SKIP:
 		case INJECT_CORRUPT:
 		case INJECT_TORN:
+		case INJECT_JUMP:
 			set_verdict(arrival, action);
 			break;
 		case INJECT_OFF:

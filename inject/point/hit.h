@@ -18,6 +18,7 @@ typedef enum InjectVerdict
 	VERDICT_SKIP,    /* say success, do nothing */
 	VERDICT_CORRUPT, /* byte a of the data, mask b */
 	VERDICT_TORN,    /* a bytes, and claim all */
+	VERDICT_JUMP,    /* a nanoseconds later than it is */
 } InjectVerdict;
 
 typedef struct InjectArrival

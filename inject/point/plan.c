@@ -180,6 +180,8 @@ parse_arguments(PlanCursor *cursor, InjectAction *action)
 			return parse_count(cursor, 0, INT64_MAX, &action->a);
 		case PLAN_DURATION_ARGUMENT:
 			return plan_duration(cursor, &action->a);
+		case PLAN_JUMP_ARGUMENT:
+			return plan_jump(cursor, &action->a);
 		case PLAN_NAME_ARGUMENT:
 			return plan_word(cursor, "-.", "a name", action->name, sizeof(action->name));
 		case PLAN_NAME_AND_COUNT_ARGUMENT:

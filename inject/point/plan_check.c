@@ -78,6 +78,7 @@ check_capability(const Check *check)
 		[INJECT_SKIP] = {INJECT_CAN_SKIP, "there is no step that could be left out unnoticed"},
 		[INJECT_CORRUPT] = {INJECT_CAN_CORRUPT, "no data pass there"},
 		[INJECT_TORN] = {INJECT_CAN_TORN, "nothing is written there"},
+		[INJECT_JUMP] = {INJECT_CAN_JUMP, "no clock is read there"},
 		[INJECT_CALL] = {INJECT_CAN_CALL, "an unknown function may call malloc, which is not safe"},
 	};
 	InjectActionKind kind = check->action->kind;
@@ -99,7 +100,8 @@ static bool
 is_verdict(InjectActionKind kind)
 {
 	return kind == INJECT_ERRNO || kind == INJECT_RETURN || kind == INJECT_SHORT ||
-		   kind == INJECT_SKIP || kind == INJECT_CORRUPT || kind == INJECT_TORN;
+		   kind == INJECT_SKIP || kind == INJECT_CORRUPT || kind == INJECT_TORN ||
+		   kind == INJECT_JUMP;
 }
 
 /* Actions of a step among each other. */

@@ -16,6 +16,7 @@
 #include "error.h"
 
 #define NANOSECONDS_MAX (INT64_C(3600) * 1000000000)
+#define JUMP_MAX        (UINT64_C(876000) * 3600 * 1000000000)
 
 void
 plan_cursor_start(PlanCursor *cursor, const void *text, size_t length, InjectError *error)
@@ -287,15 +288,21 @@ plan_signed(PlanCursor *cursor, const char *what, int64_t *value)
 	return true;
 }
 
-bool
-plan_duration(PlanCursor *cursor, int64_t *nanoseconds)
+/* A number and its unit, at most `longest` nanoseconds, which is called `limit`. */
+static bool
+scan_duration(PlanCursor *cursor, uint64_t longest, const char *limit, int64_t *nanoseconds)
 {
 	static const struct
 	{
 		const char *name;
 		uint64_t factor;
 	} units[] = {
-		{"ns", 1}, {"us", 1000}, {"ms", 1000000}, {"s", 1000000000}, {"m", UINT64_C(60000000000)},
+		{"ns", 1},
+		{"us", 1000},
+		{"ms", 1000000},
+		{"s", 1000000000},
+		{"m", UINT64_C(60000000000)},
+		{"h", UINT64_C(3600000000000)},
 	};
 	InjectPlace start;
 	uint64_t value;
@@ -304,18 +311,36 @@ plan_duration(PlanCursor *cursor, int64_t *nanoseconds)
 	plan_skip_space(cursor);
 	start = cursor->place;
 	if (!plan_unsigned(cursor, "a duration", 0, UINT64_MAX, &value) ||
-		!plan_word(cursor, "", "a unit (ns us ms s m)", unit, sizeof(unit)))
+		!plan_word(cursor, "", "a unit (ns us ms s m h)", unit, sizeof(unit)))
 		return false;
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
 	{
 		if (strcmp(unit, units[i].name) != 0)
 			continue;
-		if (__builtin_mul_overflow(value, units[i].factor, &value) || value > NANOSECONDS_MAX)
-			return plan_error(cursor, start, NULL, "a duration is at most one hour");
+		if (__builtin_mul_overflow(value, units[i].factor, &value) || value > longest)
+			return plan_error(cursor, start, NULL, "%s", limit);
 		*nanoseconds = (int64_t) value;
 		return true;
 	}
-	return plan_error(cursor, start, NULL, "\"%s\" is no unit of time (ns us ms s m)", unit);
+	return plan_error(cursor, start, NULL, "\"%s\" is no unit of time (ns us ms s m h)", unit);
+}
+
+bool
+plan_duration(PlanCursor *cursor, int64_t *nanoseconds)
+{
+	return scan_duration(cursor, NANOSECONDS_MAX, "a duration is at most one hour", nanoseconds);
+}
+
+bool
+plan_jump(PlanCursor *cursor, int64_t *nanoseconds)
+{
+	bool back = plan_accept(cursor, '-');
+
+	if (!scan_duration(cursor, JUMP_MAX, "a clock jumps at most a hundred years", nanoseconds))
+		return false;
+	if (back)
+		*nanoseconds = -*nanoseconds;
+	return true;
 }
 
 bool

@@ -47,6 +47,9 @@ bool plan_signed(PlanCursor *cursor, const char *what, int64_t *value);
 /* "10ms": ns us ms s m; at most an hour. */
 bool plan_duration(PlanCursor *cursor, int64_t *nanoseconds);
 
+/* The same with a sign, up to a hundred years: how far a clock jumps. */
+bool plan_jump(PlanCursor *cursor, int64_t *nanoseconds);
+
 /* Digits after the point of a percentage, at most seven; the integer part was read before. */
 bool plan_fraction(PlanCursor *cursor, uint64_t percent, uint32_t *parts_per_1e9);
 

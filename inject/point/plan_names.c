@@ -12,8 +12,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ipc.h>
+#include <sys/sem.h>
 #include <sys/shm.h>
+#include <time.h>
 
 #define ERRNO_LIMIT 134 /* one more than EHWPOISON, Linux's last */
 
@@ -42,6 +45,7 @@ static const struct
 	[INJECT_PRINT] = {"print", PLAN_NO_ARGUMENT},
 	[INJECT_COUNT] = {"count", PLAN_NO_ARGUMENT},
 	[INJECT_CALL] = {"call", PLAN_NAME_ARGUMENT},
+	[INJECT_JUMP] = {"jump", PLAN_JUMP_ARGUMENT},
 };
 
 static const struct
@@ -49,9 +53,44 @@ static const struct
 	const char *name;
 	int value;
 } argument_table[] = {
-	{"IPC_RMID", IPC_RMID}, {"IPC_SET", IPC_SET},       {"IPC_STAT", IPC_STAT},
-	{"IPC_INFO", IPC_INFO}, {"SHM_INFO", SHM_INFO},     {"SHM_STAT", SHM_STAT},
-	{"SHM_LOCK", SHM_LOCK}, {"SHM_UNLOCK", SHM_UNLOCK},
+	{"IPC_RMID", IPC_RMID},
+	{"IPC_SET", IPC_SET},
+	{"IPC_STAT", IPC_STAT},
+	{"IPC_INFO", IPC_INFO},
+	{"SHM_INFO", SHM_INFO},
+	{"SHM_STAT", SHM_STAT},
+	{"SHM_LOCK", SHM_LOCK},
+	{"SHM_UNLOCK", SHM_UNLOCK},
+	{"SEM_INFO", SEM_INFO},
+	{"SEM_STAT", SEM_STAT},
+	{"GETALL", GETALL},
+	{"GETNCNT", GETNCNT},
+	{"GETPID", GETPID},
+	{"GETVAL", GETVAL},
+	{"GETZCNT", GETZCNT},
+	{"SETALL", SETALL},
+	{"SETVAL", SETVAL},
+	{"F_DUPFD", F_DUPFD},
+	{"F_DUPFD_CLOEXEC", F_DUPFD_CLOEXEC},
+	{"F_GETFD", F_GETFD},
+	{"F_SETFD", F_SETFD},
+	{"F_GETFL", F_GETFL},
+	{"F_SETFL", F_SETFL},
+	{"F_GETLK", F_GETLK},
+	{"F_SETLK", F_SETLK},
+	{"F_SETLKW", F_SETLKW},
+	{"F_OFD_GETLK", F_OFD_GETLK},
+	{"F_OFD_SETLK", F_OFD_SETLK},
+	{"F_OFD_SETLKW", F_OFD_SETLKW},
+	{"LOCK_SH", LOCK_SH},
+	{"LOCK_EX", LOCK_EX},
+	{"LOCK_UN", LOCK_UN},
+	{"CLOCK_REALTIME", CLOCK_REALTIME},
+	{"CLOCK_MONOTONIC", CLOCK_MONOTONIC},
+	{"CLOCK_BOOTTIME", CLOCK_BOOTTIME},
+	{"CLOCK_REALTIME_COARSE", CLOCK_REALTIME_COARSE},
+	{"CLOCK_MONOTONIC_COARSE", CLOCK_MONOTONIC_COARSE},
+	{"CLOCK_PROCESS_CPUTIME_ID", CLOCK_PROCESS_CPUTIME_ID},
 };
 
 #define ARGUMENT_COUNT (sizeof(argument_table) / sizeof(argument_table[0]))

@@ -117,8 +117,9 @@ put_action(Writer *writer, const InjectAction *action)
 			put(writer, "(%" PRId64 ")", action->a);
 			break;
 		case PLAN_DURATION_ARGUMENT:
-			put(writer, "(");
-			put_duration(writer, action->a);
+		case PLAN_JUMP_ARGUMENT:
+			put(writer, action->a < 0 ? "(-" : "(");
+			put_duration(writer, action->a < 0 ? -action->a : action->a);
 			put(writer, ")");
 			break;
 		case PLAN_NAME_ARGUMENT:

@@ -6,8 +6,8 @@
  * calls, and no others, come to __wrap_shmget(), which calls the C library's.  In holdfast_preload.so the
  * same function is called shmget() and calls the next one in the search order (real.h).
  *
- * Each call has a point before it, and the shm calls another after it has succeeded.  While none is armed
- * the cost is one relaxed load each.  Wrappers call no malloc and are as signal-safe as the call itself.
+ * Each call has a point before it and another after it has succeeded (calls.def).  While neither is armed
+ * the cost is two relaxed loads.  Wrappers call no malloc and are as signal-safe as the call itself.
  */
 #ifndef HOLDFAST_INJECT_CALL_H
 #define HOLDFAST_INJECT_CALL_H
@@ -15,6 +15,7 @@
 #include <errno.h>
 
 #include "inject/point/hit.h"
+#include "prototypes.h"
 
 #ifdef HOLDFAST_PRELOAD
 #include "real.h"
@@ -22,26 +23,31 @@
 #define REAL(name_)    real_##name_
 #define DECLARE_WRAPPER(name_)                                                                     \
 	extern __typeof__(name_) name_ __attribute__((visibility("default")));
+/* Another name under which programs reach the same function. */
+#define OTHER_NAME(other_, name_)                                                                  \
+	extern __typeof__(name_) other_                                                                \
+		__attribute__((alias(#name_), copy(name_), visibility("default")));
 /* A stranger may call open() in a signal handler or between fork and exec. */
 #define CALL_CONTEXT INJECT_NO_MALLOC
 #else
 #define WRAPPER(name_)         __wrap_##name_
 #define REAL(name_)            name_
-#define DECLARE_WRAPPER(name_) __typeof__(name_) __wrap_##name_;
-#define CALL_CONTEXT           INJECT_ANYWHERE
+#define DECLARE_WRAPPER(name_) extern __typeof__(name_) __wrap_##name_;
+#define OTHER_NAME(other_, name_)
+#define CALL_CONTEXT INJECT_ANYWHERE
 #endif
 
-#define CALL_POINT(variable_, name_, context_, corpse_)                                            \
-	static HoldfastInjectPoint variable_ = {                                                       \
-		.name = (name_),                                                                           \
-		.file = __FILE__,                                                                          \
-		.line = __LINE__,                                                                          \
-		.context = (context_),                                                                     \
-		.corpse = (corpse_),                                                                       \
-		.armed = &holdfast_inject_disarmed,                                                        \
-	};                                                                                             \
-	static HoldfastInjectPoint *const variable_##_entry                                            \
-		__attribute__((section("holdfast_points"), used)) = &variable_
+/* BEFORE(shmget), AFTER(shmget): the points.  points.c defines them. */
+#define BEFORE(name_) inject_call_##name_
+#define AFTER(name_)  inject_call_post_##name_
+
+#define CALL(how_, result_, name_, ...)                                                            \
+	DECLARE_WRAPPER(name_)                                                                         \
+	extern HoldfastInjectPoint BEFORE(name_);                                                      \
+	extern HoldfastInjectPoint AFTER(name_);
+#define LONE_POINT(id_, ...) extern HoldfastInjectPoint BEFORE(id_);
+#include "calls.def"
+DECLARE_WRAPPER(syscall)
 
 static inline bool
 call_is_armed(const HoldfastInjectPoint *point)
@@ -80,6 +86,17 @@ call_is_replaced(const InjectArrival *arrival, long skipped_result, long *result
 		default:
 			return false;
 	}
+}
+
+/* The same for calls that return their errno and leave the variable alone. */
+static inline bool
+call_is_numbered(const InjectArrival *arrival, int *result)
+{
+	if (arrival->verdict != VERDICT_ERRNO && arrival->verdict != VERDICT_RETURN &&
+		arrival->verdict != VERDICT_SKIP)
+		return false;
+	*result = arrival->verdict == VERDICT_SKIP ? 0 : (int) arrival->a;
+	return true;
 }
 
 #endif

@@ -5,155 +5,104 @@
  * The pointers are good from the first instruction: they start at the bare system calls, for constructors
  * of other libraries that run before ours, and move to the next definition in the search order, which may
  * be the C library's or another preloaded library's, once ours has run.  So no wrapper ever resolves
- * anything itself, in whatever signal handler it is called.
+ * anything itself, in whatever signal handler it is called.  Only what the kernel does not have in that
+ * shape (a bare fork would skip the handlers of others) is looked up when it is called that early.
+ *
+ * __wrap_open() and its like are what the layer's own calls are linked to: past our wrappers.
  *
  * Owner: the pointers, written once, by the constructor, before threads start.
  */
 #include "real.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <stdarg.h>
-#include <sys/syscall.h>
 
-static int
-raw_shmget(key_t key, size_t size, int flags)
+/* As syscall() does. */
+static long
+ask_kernel(long number, ...)
 {
-	return (int) syscall(SYS_shmget, key, size, flags);
-}
-
-static void *
-raw_shmat(int shmid, const void *address, int flags)
-{
-	return (void *) syscall(SYS_shmat, shmid, address, flags);
-}
-
-static int
-raw_shmdt(const void *address)
-{
-	return (int) syscall(SYS_shmdt, address);
-}
-
-static int
-raw_shmctl(int shmid, int command, struct shmid_ds *status)
-{
-	return (int) syscall(SYS_shmctl, shmid, command, status);
-}
-
-/* Our own wrappers always pass a mode. */
-static int
-raw_open(const char *path, int flags, ...)
-{
+	long argument[6];
 	va_list args;
-	mode_t mode;
+	long result;
 
-	va_start(args, flags);
-	mode = va_arg(args, mode_t);
+	va_start(args, number);
+	for (int i = 0; i < 6; i++)
+		argument[i] = va_arg(args, long);
 	va_end(args);
-	return (int) syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+	result = kernel_call(number, argument);
+	if (result >= 0 || result < -4095)
+		return result;
+	errno = (int) -result;
+	return -1;
 }
 
-static int
-raw_openat(int directory, const char *path, int flags, ...)
+/* Those that return their errno leave the variable alone. */
+static long
+number_of(long failed, int saved_errno)
 {
-	va_list args;
-	mode_t mode;
+	int number = failed != 0 ? errno : 0;
 
-	va_start(args, flags);
-	mode = va_arg(args, mode_t);
-	va_end(args);
-	return (int) syscall(SYS_openat, directory, path, flags, mode);
+	errno = saved_errno;
+	return number;
 }
 
-static ssize_t
-raw_read(int fd, void *data, size_t count)
-{
-	return syscall(SYS_read, fd, data, count);
-}
+#define ANSWER_MINUS_ONE(call_) (call_)
+#define ANSWER_NUMBER(call_)    number_of(call_, saved_errno)
 
-static ssize_t
-raw_pread(int fd, void *data, size_t count, off_t offset)
-{
-	return syscall(SYS_pread64, fd, data, count, offset);
-}
+#define UNPACK(...)       __VA_ARGS__
+#define ASK(number_, ...) ask_kernel(number_, __VA_ARGS__ __VA_OPT__(, ) 0L, 0L, 0L, 0L, 0L, 0L)
 
-static ssize_t
-raw_write(int fd, const void *data, size_t count)
-{
-	return syscall(SYS_write, fd, data, count);
-}
+#define CALL(how_, result_, name_, parameters_, arguments_, room_, failure_, ...)                  \
+	RAW(result_, name_, parameters_, arguments_, failure_, __VA_ARGS__)
+#define RAW(...) RAW_(__VA_ARGS__)
+#define RAW_(result_, name_, parameters_, arguments_, failure_, at_, arg_, means_, post_arg_,      \
+			 post_means_, actions_, before_, after_, number_, ...)                                 \
+	result_ __wrap_##name_ parameters_;                                                            \
+	result_ __wrap_##name_ parameters_                                                             \
+	{                                                                                              \
+		return real_##name_ arguments_;                                                            \
+	}                                                                                              \
+	static result_ raw_##name_ parameters_                                                         \
+	{                                                                                              \
+		int saved_errno __attribute__((unused)) = errno;                                           \
+                                                                                                   \
+		if ((number_) != NO_NUMBER)                                                                \
+			return (result_) ANSWER_##failure_(ASK_(number_, UNPACK arguments_));                  \
+		real_resolve();                                                                            \
+		return real_##name_ arguments_;                                                            \
+	}                                                                                              \
+	__typeof__(name_) *real_##name_ = (__typeof__(name_) *) (void (*)(void)) raw_##name_;
+#define ASK_(...) ASK(__VA_ARGS__)
+#define LONE_POINT(...)
+#include "calls.def"
 
-static ssize_t
-raw_pwrite(int fd, const void *data, size_t count, off_t offset)
-{
-	return syscall(SYS_pwrite64, fd, data, count, offset);
-}
-
-static int
-raw_fsync(int fd)
-{
-	return (int) syscall(SYS_fsync, fd);
-}
-
-static int
-raw_fdatasync(int fd)
-{
-	return (int) syscall(SYS_fdatasync, fd);
-}
-
-static int
-raw_close(int fd)
-{
-	return (int) syscall(SYS_close, fd);
-}
-
-static int
-raw_renameat(int from_directory, const char *from, int to_directory, const char *to)
-{
-	return (int) syscall(SYS_renameat2, from_directory, from, to_directory, to, 0);
-}
-
-static int
-raw_rename(const char *from, const char *to)
-{
-	return raw_renameat(AT_FDCWD, from, AT_FDCWD, to);
-}
-
-static int
-raw_linkat(int from_directory, const char *from, int to_directory, const char *to, int flags)
-{
-	return (int) syscall(SYS_linkat, from_directory, from, to_directory, to, flags);
-}
-
-static int
-raw_link(const char *from, const char *to)
-{
-	return raw_linkat(AT_FDCWD, from, AT_FDCWD, to, 0);
-}
-
-static int
-raw_unlinkat(int directory, const char *path, int flags)
-{
-	return (int) syscall(SYS_unlinkat, directory, path, flags);
-}
-
-static int
-raw_unlink(const char *path)
-{
-	return raw_unlinkat(AT_FDCWD, path, 0);
-}
-
-/* A bare fork would skip the handlers of others: this one is looked up. */
 static pid_t
-raw_fork(void)
+raw_vfork(void)
 {
-	real_resolve();
 	return real_fork();
 }
 
-#define REAL_DEFINE(name_) __typeof__(name_) *real_##name_ = raw_##name_;
-REAL_CALLS(REAL_DEFINE)
+__typeof__(vfork) *real_vfork = raw_vfork;
+__typeof__(syscall) *real_syscall = ask_kernel;
 
-#define REAL_RESOLVE(name_)                                                                        \
+/* What the layer asks by number. */
+long __wrap_syscall(long number, ...);
+long
+__wrap_syscall(long number, ...)
+{
+	long argument[6];
+	va_list args;
+
+	va_start(args, number);
+	for (int i = 0; i < 6; i++)
+		argument[i] = va_arg(args, long);
+	va_end(args);
+	return ask_kernel(number, argument[0], argument[1], argument[2], argument[3], argument[4],
+					  argument[5]);
+}
+
+#define RESOLVE(name_)                                                                             \
 	{                                                                                              \
 		void *next = dlsym(RTLD_NEXT, #name_);                                                     \
 		if (next != NULL)                                                                          \
@@ -163,5 +112,9 @@ REAL_CALLS(REAL_DEFINE)
 void
 real_resolve(void)
 {
-	REAL_CALLS(REAL_RESOLVE)
+#define CALL(how_, result_, name_, ...) RESOLVE(name_)
+#define LONE_POINT(...)
+#include "calls.def"
+	RESOLVE(vfork)
+	RESOLVE(syscall)
 }

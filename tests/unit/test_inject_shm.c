@@ -151,7 +151,7 @@ Test(inject_shm, an_errno_that_is_not_documented_is_refused)
 		const InjectCallSpec *spec = inject_call_spec_at(i);
 		char plan[128];
 
-		snprintf(plan, sizeof(plan), "%s=errno(ECHILD)", spec->point);
+		snprintf(plan, sizeof(plan), "%s=errno(ENOTNAM)", spec->point);
 		cr_expect(inject_arm(plan, &error) == INJECT_BAD_PLAN, "%s", plan);
 		refused++;
 	}
