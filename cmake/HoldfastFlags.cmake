@@ -30,6 +30,16 @@ if(HOLDFAST_SANITIZE)
 	target_link_options(holdfast_flags INTERFACE ${sanitize})
 endif()
 
+if(HOLDFAST_COVERAGE)
+	# Processes write the same counters at once, and most of ours leave by _exit().
+	target_compile_options(holdfast_flags INTERFACE --coverage -fprofile-update=atomic -fprofile-abs-path)
+	target_link_options(holdfast_flags INTERFACE --coverage
+		$<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:LINKER:--wrap=_exit,--wrap=_Exit>)
+	add_library(holdfast_coverage_flush OBJECT "${PROJECT_SOURCE_DIR}/tests/support/coverage_flush.c")
+	target_link_libraries(holdfast_flags INTERFACE
+		$<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:$<TARGET_OBJECTS:holdfast_coverage_flush>>)
+endif()
+
 if(HOLDFAST_HARDEN)
 	target_compile_options(holdfast_flags INTERFACE
 		-fstack-protector-strong -fstack-clash-protection
