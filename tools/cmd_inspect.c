@@ -56,6 +56,19 @@ mode_name(LWLockMode mode)
 	return mode == LW_EXCLUSIVE ? "exclusive" : mode == LW_SHARED ? "shared" : "until-free";
 }
 
+/* Is it known whose memory it is, and of what kind? */
+static bool
+has_memory(const HoldfastInspection *in)
+{
+	return in->memory_size != 0;
+}
+
+static const char *
+memory_name(const HoldfastInspection *in)
+{
+	return in->memory_type == HOLDFAST_MEMORY_MMAP ? "mmap" : "sysv";
+}
+
 /* ---- JSON ---- */
 
 static void
@@ -93,6 +106,15 @@ json_segment(JsonWriter *json, const HoldfastInspection *in)
 		json_int(json, "shmid", in->segment.shmid);
 		json_uint(json, "size", in->segment.size);
 		json_bool(json, "removed", in->segment.removed);
+	}
+	if (has_memory(in))
+	{
+		json_object(json, "memory");
+		json_string(json, "type", memory_name(in));
+		json_uint(json, "size", in->memory_size);
+		json_uint(json, "page_size", in->page_size);
+		json_bool(json, "reachable", !in->memory_unreachable);
+		json_object_end(json);
 	}
 	if (in->state_message[0] != '\0')
 		json_string(json, "message", in->state_message);
@@ -248,6 +270,10 @@ print_text(const HoldfastInspection *in)
 					  in->segment.shmid, (unsigned) in->segment.key, in->segment.size,
 					  in->segment.nattch, in->segment.removed ? "  removed" : "");
 	(void) printf("\n");
+	if (has_memory(in))
+		(void) printf("memory    %s  %" PRIu64 " bytes  pages of %" PRIu64 " kB%s\n",
+					  memory_name(in), in->memory_size, in->page_size / 1024,
+					  in->memory_unreachable ? "  not to be read" : "");
 	if (in->state_message[0] != '\0')
 		(void) printf("          %s\n", in->state_message);
 	for (uint32_t i = 0; i < in->nprocs; i++)

@@ -15,8 +15,8 @@
 
 static struct
 {
-	const char *dir, *on_crash, *plan, *mode;
-	uint64_t workers, accounts, audit_ms, run_ms, quit_ms, pace_us, timeout_ms;
+	const char *dir, *on_crash, *plan, *mode, *memory_type, *huge_pages;
+	uint64_t workers, accounts, audit_ms, run_ms, quit_ms, pace_us, timeout_ms, huge_page_kb;
 	bool quiet;
 } opt;
 
@@ -34,6 +34,12 @@ serve_options(void)
 		{"--quit-timeout", OPTION_TIME, &opt.quit_ms, "TIME",
 		 "from SIGQUIT to SIGKILL; default 5s"},
 		{"--pace-us", OPTION_NUMBER, &opt.pace_us, "N", "a worker's pause between transfers"},
+		{"--shared-memory-type", OPTION_STRING, &opt.memory_type, "sysv|mmap",
+		 "one segment, or a block without a name beside a small one; default sysv"},
+		{"--huge-pages", OPTION_STRING, &opt.huge_pages, "off|on|try",
+		 "of a block: huge pages, and if they fail: nothing, or normal ones; default off"},
+		{"--huge-page-kb", OPTION_NUMBER, &opt.huge_page_kb, "N",
+		 "their size; default the kernel's"},
 		{"--plan", OPTION_STRING, &opt.plan, "PLAN",
 		 "faults to inject into supervisor and workers"},
 		{"--quiet|-q", OPTION_FLAG, &opt.quiet, NULL, "errors only"},
@@ -112,6 +118,12 @@ run_serve(int argc, char **argv)
 						   CLUSTER_ACCOUNTS_MAX);
 	if (opt.on_crash != NULL && !cluster_on_crash_parse(opt.on_crash, &config.on_crash))
 		return usage_error("--on-crash is repair or reset, not \"%s\"", opt.on_crash);
+	if (opt.memory_type != NULL && !cluster_memory_type_parse(opt.memory_type, &config.memory.type))
+		return usage_error("--shared-memory-type is sysv or mmap, not \"%s\"", opt.memory_type);
+	if (opt.huge_pages != NULL &&
+		!cluster_huge_pages_parse(opt.huge_pages, &config.memory.huge_pages))
+		return usage_error("--huge-pages is off, on or try, not \"%s\"", opt.huge_pages);
+	config.memory.huge_page_size = (Size) opt.huge_page_kb * 1024;
 	status = arm();
 	if (status != EXIT_GOOD)
 		return status;

@@ -4,7 +4,7 @@
  *
  *		1 read the lockfile            damaged or missing is a finding
  *		2 find the segment             by the recorded id, else by scanning for this directory's device and inode
- *		3 copy it, attached read-only  from here on nobody can change what we look at
+ *		3 copy it, attached read-only  from here on nobody can change what we look at; of an interlock: the block it names
  *		4 decode slots and locks       every number is checked; what cannot be is DAMAGED
  *
  * Owner: the HoldfastInspection and all it points at is one tree of mallocs, the caller's.  Thread safety: two threads
@@ -13,14 +13,18 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <holdfast/inspect.h>
 #include <holdfast/recovery.h>
 
 #include "lwlock_internal.h"
+#include "mmap_block.h"
 #include "report.h"
+#include "segment_internal.h"
 
 typedef struct Decoder
 {
@@ -113,28 +117,54 @@ look_at_segment(const struct stat *dir, HoldfastInspection *in)
 	return HOLDFAST_OK;
 }
 
-/* A private copy of the segment; NULL with errno. */
+/* A private copy of that memory; NULL with errno. */
 static char *
-copy_segment(IpcMemoryId shmid, Size size)
+copy_memory(const void *address, Size size)
 {
 	/* Slots are aligned to cache lines in the segment, and must be in the copy. */
 	Size rounded = (size + CACHE_LINE_SIZE - 1) & ~(Size) (CACHE_LINE_SIZE - 1);
 	char *copy = aligned_alloc(CACHE_LINE_SIZE, rounded);
-	void *address;
 
-	if (copy == NULL)
-		return NULL;
-	address = shmat(shmid, NULL, SHM_RDONLY);
+	if (copy != NULL)
+		memcpy(copy, address, size);
+	return copy;
+}
+
+static char *
+copy_segment(IpcMemoryId shmid, Size size)
+{
+	void *address = shmat(shmid, NULL, SHM_RDONLY);
+	char *copy;
+
 	if (address == (void *) -1)
-	{
-		int saved_errno = errno;
-
-		free(copy);
-		errno = saved_errno;
 		return NULL;
-	}
-	memcpy(copy, address, size);
+	copy = copy_memory(address, size);
 	(void) shmdt(address);
+	return copy;
+}
+
+static char *
+copy_block(const BlockRecord *record, IpcMemoryId shmid)
+{
+	struct shmid_ds info = {0};
+	void *address;
+	char *copy = NULL;
+	int saved_errno;
+	/* The creator's number in our own PID namespace. */
+	int fd =
+		holdfast_block_open(record, shmctl(shmid, IPC_STAT, &info) == 0 ? info.shm_cpid : 0, false);
+
+	if (fd < 0)
+		return NULL;
+	address = mmap(NULL, record->size, PROT_READ, MAP_SHARED, fd, 0);
+	if (address != MAP_FAILED)
+	{
+		copy = copy_memory(address, record->size);
+		(void) munmap(address, record->size);
+	}
+	saved_errno = errno;
+	(void) close(fd);
+	errno = saved_errno;
 	return copy;
 }
 
@@ -317,6 +347,70 @@ decode_locks(Decoder *decoder)
 }
 
 static HoldfastStatus
+decode_tables(Decoder *decoder)
+{
+	HoldfastInspection *in = decoder->inspection;
+	HoldfastStatus status;
+
+	if (in->header.state == HOLDFAST_SEGMENT_INIT)
+	{
+		(void) holdfast_format(in->state_message, sizeof(in->state_message),
+							   "its creator has not finished, or died before it had");
+		return HOLDFAST_OK;
+	}
+	if (!holdfast_shmem_find_tables(&decoder->access, &decoder->array))
+	{
+		in->state = HOLDFAST_INSPECT_DAMAGED;
+		(void) holdfast_format(in->state_message, sizeof(in->state_message),
+							   "the tables in the segment are damaged");
+		return HOLDFAST_OK;
+	}
+	status = decode_procs(decoder);
+	return status == HOLDFAST_OK ? decode_locks(decoder) : status;
+}
+
+/* Looks from the interlock to its block.  False: there is nothing to decode, and the inspection says why. */
+static bool
+follow_interlock(Decoder *decoder)
+{
+	HoldfastInspection *in = decoder->inspection;
+	BlockRecord record = {0};
+	bool whole = decoder->access.size >= sizeof(InterlockSegment);
+
+	if (whole)
+		record = ((const InterlockSegment *) (void *) decoder->access.base)->block;
+	free(decoder->access.base);
+	decoder->access.base = NULL;
+	if (!whole || !holdfast_block_record_is_valid(&record))
+	{
+		in->state = HOLDFAST_INSPECT_DAMAGED;
+		(void) holdfast_format(in->state_message, sizeof(in->state_message),
+							   "what the interlock says of the memory is damaged");
+		return false;
+	}
+	in->memory_size = record.size;
+	in->page_size = record.page_size;
+	decoder->access.size = record.size;
+	decoder->access.base = copy_block(&record, in->segment.shmid);
+	if (decoder->access.base == NULL)
+	{
+		in->memory_unreachable = true;
+		(void) holdfast_format(in->state_message, sizeof(in->state_message),
+							   errno == ENOENT
+								   ? "its memory is open in no process that we may look at"
+								   : "its memory could not be read");
+		return false;
+	}
+	memcpy(&in->header, decoder->access.base, sizeof(in->header));
+	if (holdfast_header_is_valid(&in->header, record.size))
+		return true;
+	in->state = HOLDFAST_INSPECT_DAMAGED;
+	(void) holdfast_format(in->state_message, sizeof(in->state_message),
+						   "the header of its memory is damaged");
+	return false;
+}
+
+static HoldfastStatus
 decode_segment(HoldfastInspection *in)
 {
 	Decoder decoder = {.inspection = in, .access = {.size = in->segment.size}};
@@ -334,21 +428,12 @@ decode_segment(HoldfastInspection *in)
 					  "could not copy shared memory segment %d: %m", in->segment.shmid);
 	}
 	memcpy(&in->header, decoder.access.base, sizeof(in->header));
-	if (in->header.state == HOLDFAST_SEGMENT_INIT)
-		(void) holdfast_format(in->state_message, sizeof(in->state_message),
-							   "its creator has not finished, or died before it had");
-	else if (!holdfast_shmem_find_tables(&decoder.access, &decoder.array))
-	{
-		in->state = HOLDFAST_INSPECT_DAMAGED;
-		(void) holdfast_format(in->state_message, sizeof(in->state_message),
-							   "the tables in the segment are damaged");
-	}
-	else
-	{
-		status = decode_procs(&decoder);
-		if (status == HOLDFAST_OK)
-			status = decode_locks(&decoder);
-	}
+	in->memory_type =
+		in->header.kind == HOLDFAST_SEGMENT_INTERLOCK ? HOLDFAST_MEMORY_MMAP : HOLDFAST_MEMORY_SYSV;
+	in->memory_size = in->segment.size;
+	in->page_size = (uint64_t) sysconf(_SC_PAGESIZE);
+	if (in->memory_type == HOLDFAST_MEMORY_SYSV || follow_interlock(&decoder))
+		status = decode_tables(&decoder);
 	free(decoder.access.base);
 	return status;
 }

@@ -31,6 +31,9 @@ bool holdfast_header_names(const PGShmemHeader *header, uint64_t device, uint64_
 /* Copies the header of a segment; false with errno. */
 bool holdfast_segment_copy_header(IpcMemoryId shmid, PGShmemHeader *header);
 
+/* The state of a block that is READY is told by its interlock as well.  Does nothing for a whole segment. */
+void holdfast_segment_publish_interlock(const PGShmemHeader *block);
+
 /* Somebody may be attached to a segment of this process's data directory: the first one found. */
 typedef enum SegmentUse
 {

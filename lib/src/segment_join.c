@@ -3,6 +3,7 @@
  *		A program that is no child of the server becomes one of its processes.
  *
  *		1 read the lockfile		2 share the guard		3 attach	4 believe the header, or leave again
+ *		5 if it is an interlock: map the block it tells of, and believe its header likewise
  * From 2 on no new incarnation can start; whose segment it is, is asked in 4, so that it does not matter what happened
  * between 1 and 2.  Death anywhere: the kernel detaches the corpse and drops its share of the guard.
  *
@@ -18,6 +19,7 @@
 #include "data_directory.h"
 #include "inject_point.h"
 #include "lockfile_internal.h"
+#include "mmap_block.h"
 #include "report.h"
 #include "segment_internal.h"
 
@@ -78,6 +80,45 @@ attach_recorded(const HoldfastLockfile *file, PGShmemHeader **header)
 	return status;
 }
 
+static bool
+headers_agree(const PGShmemHeader *interlock, const PGShmemHeader *block, uint64_t size)
+{
+	return holdfast_header_is_valid(block, size) &&
+		   holdfast_header_names(block, interlock->device, interlock->inode) &&
+		   cookies_equal(&block->cookie, &interlock->cookie) &&
+		   block->kind == HOLDFAST_SEGMENT_WHOLE &&
+		   /* Acquire pairs [SH1]; the interlock was READY after it. */
+		   __atomic_load_n(&block->state, __ATOMIC_ACQUIRE) == HOLDFAST_SEGMENT_READY;
+}
+
+/* Believed, the interlock says what is true of the block as long as somebody has it. */
+static HoldfastStatus
+map_block(const HoldfastLockfile *file, const InterlockSegment *interlock, PGShmemHeader **header)
+{
+	BlockRecord record = interlock->block;
+	struct shmid_ds info;
+	PGShmemHeader *block;
+
+	if (shmctl((int) file->shmem_id, IPC_STAT, &info) < 0)
+		return refuse_join(file, HOLDFAST_NOT_FOUND, "its segment is gone");
+	if (info.shm_segsz != sizeof(*interlock) || !holdfast_block_record_is_valid(&record))
+		return refuse_join(file, HOLDFAST_DAMAGED, "what it says of its memory is damaged");
+	block = holdfast_block_join(&record, info.shm_cpid);
+	if (block == NULL)
+		return refuse_join(file, HOLDFAST_NOT_FOUND,
+						   errno == ENOENT
+							   ? "its memory (shared_memory_type mmap) is open in no process that "
+								 "this one may look at"
+							   : "its memory could not be mapped");
+	if (!headers_agree(&interlock->header, block, record.size))
+	{
+		holdfast_block_release();
+		return refuse_join(file, HOLDFAST_DAMAGED, "the header of its memory is damaged");
+	}
+	*header = block;
+	return HOLDFAST_OK;
+}
+
 static void
 leave_at_exit(int code, Datum arg)
 {
@@ -93,6 +134,7 @@ holdfast_segment_join(PGShmemHeader **header)
 {
 	HoldfastLockfile file;
 	HoldfastStatus status;
+	PGShmemHeader *attached = NULL;
 
 	*header = NULL;
 	if (UsedShmemSegAddr != NULL)
@@ -107,14 +149,24 @@ holdfast_segment_join(PGShmemHeader **header)
 	status = holdfast_lockfile_join(&file);
 	if (status < 0)
 		return status;
-	status = attach_recorded(&file, header);
+	status = attach_recorded(&file, &attached);
 	if (status < 0)
 	{
 		holdfast_lockfile_leave();
 		return status;
 	}
+	*header = attached;
+	if (attached->kind == HOLDFAST_SEGMENT_INTERLOCK)
+		status = map_block(&file, (const InterlockSegment *) attached, header);
+	if (status < 0)
+	{
+		*header = NULL;
+		(void) shmdt(attached);
+		holdfast_lockfile_leave();
+		return status;
+	}
 	UsedShmemSegID = file.shmem_id;
-	UsedShmemSegAddr = *header;
+	UsedShmemSegAddr = attached;
 	status = on_shmem_exit(leave_at_exit, 0);
 	if (status < 0)
 	{

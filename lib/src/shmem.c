@@ -21,6 +21,7 @@
 #include "lwlock_internal.h"
 #include "lwlock_tranche.h"
 #include "report.h"
+#include "segment_internal.h"
 
 #define PROCS_DEFAULT 64
 #define USER_SIZE_MAX ((Size) 1 << 46) /* offsets fit a journal entry with room to spare */
@@ -283,7 +284,8 @@ holdfast_shmem_create(const HoldfastShmemConfig *config)
 						  ? "already attached to a segment"
 						  : "segment too large: at most %d process slots, 2^24 locks, 2^46 bytes",
 					  HOLDFAST_PROCS_MAX);
-	status = PGSharedMemoryCreate(segment_size(nprocs, nlocks, config->user_size), &hdr);
+	status = holdfast_segment_create(segment_size(nprocs, nlocks, config->user_size),
+									 &config->memory, &hdr);
 	if (status < 0)
 		return status;
 	holdfast_shmem.base = (char *) hdr;
@@ -307,6 +309,7 @@ holdfast_shmem_publish(void)
 				 "state INIT, creator dead: the next start recycles the segment");
 	/* Release pairs [SH1] with the acquire of a joiner: READY contents are whole. */
 	__atomic_store_n(&header()->state, HOLDFAST_SEGMENT_READY, __ATOMIC_RELEASE);
+	holdfast_segment_publish_interlock(header());
 	INJECT_POINT("shmem/create/ready", INJECT_ANYWHERE,
 				 "a READY segment that nobody serves: the next start recycles it");
 	return HOLDFAST_OK;

@@ -159,6 +159,29 @@ typedef struct ProcGlobal
 	uint32_t reset_needed;   /* atomic: set when a RESET tranche lost an owner */
 } ProcGlobalData;
 
+/* ---- an interlock segment (mmap_block.c) ---- */
+
+#define BLOCK_RECORD_MAGIC 0x626c6f63
+
+/* Where the memory is: behind the interlock's header, whole before the header's magic is there. */
+typedef struct BlockRecord
+{
+	uint32_t magic;
+	int32_t fd;             /* of the creator, and of all it forked */
+	uint64_t device, inode; /* of the memory file, for this boot */
+	uint64_t size;          /* bytes, whole pages if they are huge */
+	uint64_t page_size;
+	uint32_t crc; /* of all before it */
+	uint32_t reserved;
+} BlockRecord;
+
+typedef struct InterlockSegment
+{
+	PGShmemHeader header;
+	BlockRecord block;
+} InterlockSegment;
+
+_Static_assert(offsetof(BlockRecord, crc) == 40, "no gap is under the checksum");
 _Static_assert(sizeof(LWLock) == 32, "a lock fits a line twice over");
 _Static_assert(sizeof(LWLockPadded) == LWLOCK_PADDED_SIZE, "a lock has its lines to itself");
 _Static_assert(sizeof(struct PGPROC) <= 16 * 1024, "a slot fits in 16 KiB");

@@ -30,6 +30,7 @@
 #include "inject_point.h"
 #include "ipc_internal.h"
 #include "lockfile_internal.h"
+#include "mmap_block.h"
 #include "report.h"
 #include "segment_internal.h"
 #include "settle.h"
@@ -129,12 +130,8 @@ shmget_failed(IpcMemoryKey memKey, Size size)
 				  hint_for_shmget(error), "could not create shared memory segment: %m");
 }
 
-/*
- * The magic goes last: whoever sees it sees a whole header.  Before it whose the segment is to be, so that a
- * successor of ours knows it again; the compiler may not mix the three steps.
- */
-static void
-write_header(PGShmemHeader *header, uint64_t device, uint64_t inode, Size size)
+static PGShmemHeader
+make_header(HoldfastSegmentKind kind, uint64_t device, uint64_t inode, Size size)
 {
 	PGShmemHeader whole = {
 		.magic = PGShmemMagic,
@@ -147,9 +144,23 @@ write_header(PGShmemHeader *header, uint64_t device, uint64_t inode, Size size)
 		.state = HOLDFAST_SEGMENT_INIT,
 		.cookie = holdfast_my_cookie(),
 		.creator_start_time = holdfast_process_start_time(getpid()),
+		.kind = kind,
 	};
 
 	whole.crc = holdfast_header_crc(&whole);
+	return whole;
+}
+
+/*
+ * The magic goes last: whoever sees it sees a whole header.  Before it whose the segment is to be, so that a
+ * successor of ours knows it again; the compiler may not mix the three steps.
+ */
+static void
+write_header(PGShmemHeader *header, HoldfastSegmentKind kind, uint64_t device, uint64_t inode,
+			 Size size)
+{
+	PGShmemHeader whole = make_header(kind, device, inode, size);
+
 	header->device = device;
 	header->inode = inode;
 	__atomic_signal_fence(__ATOMIC_RELEASE);
@@ -486,33 +497,118 @@ create_somewhere(uint64_t device, uint64_t inode, Size size, void **address)
 				  "could not find a free shared memory key in %d attempts", HOLDFAST_KEY_PROBES);
 }
 
-HoldfastStatus
-PGSharedMemoryCreate(Size size, PGShmemHeader **header)
+static HoldfastStatus
+create_segment(HoldfastSegmentKind kind, Size size, const BlockRecord *record, void **address)
 {
 	uint64_t device, inode;
-	void *address = NULL;
 	HoldfastStatus status;
 
-	*header = NULL;
-	if (!holdfast_lockfile_is_mine() || UsedShmemSegAddr != NULL)
-		return report(HOLDFAST_ERROR, HOLDFAST_MISUSE, 0, NULL, NULL,
-					  UsedShmemSegAddr != NULL ? "this process has a segment already"
-											   : "call CreateDataDirLockFile() first");
 	if (!holdfast_data_directory_id(&device, &inode))
 		return report(HOLDFAST_FATAL, HOLDFAST_SYSTEM_ERROR, errno, NULL, NULL,
 					  "could not stat data directory \"%s\": %m", holdfast_data_directory());
 	status = clear_the_way(device, inode);
 	if (status == HOLDFAST_OK)
-		status = create_somewhere(device, inode, size, &address);
+		status = create_somewhere(device, inode, size, address);
 	if (status == HOLDFAST_IN_USE)
 		holdfast_lockfile_keep_evidence();
 	if (status == HOLDFAST_OK)
-		write_header(address, device, inode, size);
+	{
+		if (record != NULL)
+			((InterlockSegment *) *address)->block = *record;
+		write_header(*address, kind, device, inode, size);
+	}
 	holdfast_lockfile_forget_intent();
+	return status;
+}
+
+static void
+release_block(int code, Datum arg)
+{
+	(void) code;
+	(void) arg;
+	holdfast_block_release();
+}
+
+/* The block first: without it the interlock would say what is not so.  Given up last, as PostgreSQL does. */
+static HoldfastStatus
+create_block_and_interlock(Size size, const HoldfastMemory *memory, PGShmemHeader **header)
+{
+	BlockRecord record;
+	void *address, *interlock;
+	HoldfastStatus status = holdfast_block_create(size, memory, &record, &address);
+
 	if (status < 0)
 		return status;
+	status = on_shmem_exit(release_block, 0);
+	if (status == HOLDFAST_OK)
+		status = create_segment(HOLDFAST_SEGMENT_INTERLOCK, sizeof(InterlockSegment), &record,
+								&interlock);
+	if (status < 0)
+	{
+		holdfast_cancel_on_shmem_exit(release_block, 0);
+		holdfast_block_release();
+		return status;
+	}
 	*header = address;
+	**header = *(PGShmemHeader *) interlock;
+	(*header)->kind = HOLDFAST_SEGMENT_WHOLE;
+	(*header)->totalsize = record.size;
+	(*header)->crc = holdfast_header_crc(*header);
 	return HOLDFAST_OK;
+}
+
+static HoldfastStatus
+check_memory(const HoldfastMemory *memory)
+{
+	if (memory->type == HOLDFAST_MEMORY_SYSV && memory->huge_pages == HOLDFAST_HUGE_PAGES_ON)
+		return report(HOLDFAST_ERROR, HOLDFAST_MISUSE, 0, NULL,
+					  "Set shared_memory_type to mmap, or huge_pages to off.",
+					  "huge pages not supported with the current shared_memory_type setting");
+	if ((memory->huge_page_size & (memory->huge_page_size - 1)) != 0)
+		return report(HOLDFAST_ERROR, HOLDFAST_MISUSE, 0, NULL, NULL,
+					  "huge_page_size is a power of two, not %zu", memory->huge_page_size);
+	return HOLDFAST_OK;
+}
+
+HoldfastStatus
+holdfast_segment_create(Size size, const HoldfastMemory *memory, PGShmemHeader **header)
+{
+	static const HoldfastMemory sysv;
+	HoldfastStatus status;
+	void *address = NULL;
+
+	*header = NULL;
+	if (memory == NULL)
+		memory = &sysv;
+	if (!holdfast_lockfile_is_mine() || UsedShmemSegAddr != NULL)
+		return report(HOLDFAST_ERROR, HOLDFAST_MISUSE, 0, NULL, NULL,
+					  UsedShmemSegAddr != NULL ? "this process has a segment already"
+											   : "call CreateDataDirLockFile() first");
+	status = check_memory(memory);
+	if (status < 0)
+		return status;
+	if (memory->type == HOLDFAST_MEMORY_MMAP)
+		return create_block_and_interlock(size, memory, header);
+	status = create_segment(HOLDFAST_SEGMENT_WHOLE, size, NULL, &address);
+	if (status == HOLDFAST_OK)
+		*header = address;
+	return status;
+}
+
+HoldfastStatus
+PGSharedMemoryCreate(Size size, PGShmemHeader **header)
+{
+	return holdfast_segment_create(size, NULL, header);
+}
+
+void
+holdfast_segment_publish_interlock(const PGShmemHeader *block)
+{
+	PGShmemHeader *interlock = UsedShmemSegAddr;
+
+	/* Release pairs [SH1] with the acquire of a joiner, which looks here before it looks for the block. */
+	if (interlock != NULL && interlock != block)
+		__atomic_store_n(&interlock->state, HOLDFAST_SEGMENT_READY, __ATOMIC_RELEASE);
 }
 
 /* ---- keep, give back ---- */
@@ -548,6 +644,7 @@ PGSharedMemoryDetach(void)
 	holdfast_shmem_drop_access(0, 0);
 	UsedShmemSegAddr = NULL;
 	holdfast_lockfile_leave();
+	holdfast_block_release();
 	if (shmdt(address) < 0)
 		return report(HOLDFAST_ERROR, HOLDFAST_SYSTEM_ERROR, errno, NULL, NULL,
 					  "shmdt(%p) failed: %m", address);

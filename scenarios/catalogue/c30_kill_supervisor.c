@@ -31,6 +31,13 @@ next_start_is_clean(ScenarioContext *ctx, unsigned nth)
 	return status;
 }
 
+static void
+list_cases(ScenarioCaseList *list)
+{
+	start_points_list(list);
+	start_points_list_mmap(list);
+}
+
 static ScenarioStatus
 run_case(ScenarioContext *ctx, const ScenarioCase *which)
 {
@@ -39,8 +46,9 @@ run_case(ScenarioContext *ctx, const ScenarioCase *which)
 
 	for (; killed && nth <= ARRIVALS_MAX; nth++)
 	{
-		SCENARIO_TRY(faults_arm_nth(ctx, "%s=#%u kill[proc=supervisor]", which->name, nth));
-		SCENARIO_TRY(short_life(ctx, &killed));
+		SCENARIO_TRY(
+			faults_arm_nth(ctx, "%s=#%u kill[proc=supervisor]", start_point_of(which), nth));
+		SCENARIO_TRY(short_life(ctx, start_memory_of(which), &killed));
 		deaths += killed;
 		if (killed)
 			SCENARIO_TRY(next_start_is_clean(ctx, nth));
@@ -57,7 +65,7 @@ static const char *const mutants[] = {"55-no-half-made", NULL};
 const Scenario scenario_c30_kill_supervisor = {
 	.id = "c30-kill-supervisor",
 	.summary = "the supervisor is killed at every step of start and end: the next start is clean",
-	.list = start_points_list,
+	.list = list_cases,
 	.run = run_case,
 	.deadline_ms = 30000,
 	.mutants = mutants,

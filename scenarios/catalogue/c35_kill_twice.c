@@ -15,24 +15,24 @@
 
 /* One life that dies at its first arrival at the point, if it comes there at all. */
 static ScenarioStatus
-life_that_dies_at(ScenarioContext *ctx, const char *point, bool *killed)
+life_that_dies_at(ScenarioContext *ctx, HoldfastMemoryType memory, const char *point, bool *killed)
 {
 	SCENARIO_TRY(faults_arm_nth(ctx, "%s=#1 kill[proc=supervisor]", point));
-	SCENARIO_TRY(short_life(ctx, killed));
+	SCENARIO_TRY(short_life(ctx, memory, killed));
 	faults_end_loop();
 	return workers_gone(ctx);
 }
 
 static ScenarioStatus
-try_pair(ScenarioContext *ctx, const char *first, const char *second)
+try_pair(ScenarioContext *ctx, HoldfastMemoryType memory, const char *first, const char *second)
 {
 	bool killed;
-	ScenarioStatus status = life_that_dies_at(ctx, first, &killed);
+	ScenarioStatus status = life_that_dies_at(ctx, memory, first, &killed);
 
 	if (status == SCENARIO_PASS && !killed)
 		status = scenario_fail(ctx, "the supervisor does not come to %s", first);
 	if (status == SCENARIO_PASS)
-		status = life_that_dies_at(ctx, second, &killed);
+		status = life_that_dies_at(ctx, memory, second, &killed);
 	if (status == SCENARIO_PASS)
 		status = served_clean_life(ctx);
 	if (status != SCENARIO_PASS)
@@ -51,7 +51,7 @@ run_case(ScenarioContext *ctx, const ScenarioCase *which)
 	{
 		if (!restart_point_belongs(info.name))
 			continue;
-		SCENARIO_TRY(try_pair(ctx, which->name, info.name));
+		SCENARIO_TRY(try_pair(ctx, start_memory_of(which), start_point_of(which), info.name));
 		pairs++;
 	}
 	SCENARIO_REQUIRE(ctx, pairs > 0, "no second point is registered");

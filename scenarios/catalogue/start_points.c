@@ -5,6 +5,7 @@
 #include "catalogue/start_points.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -24,8 +25,9 @@ bool
 start_point_belongs(const char *point)
 {
 	/* sysv/shm/ are the system calls themselves: c40-shm-errno's. */
-	static const char *const rooms[] = {"sysv/create/", "sysv/exit/", "lockfile/",      "ipc/",
-										"shmem/",       "proc/",      "lwlock/tranche/"};
+	static const char *const rooms[] = {
+		"sysv/create/", "sysv/exit/", "lockfile/",       "ipc/",
+		"shmem/",       "proc/",      "lwlock/tranche/", "sysv/block/"};
 
 	return in_rooms(point, rooms, sizeof(rooms) / sizeof(rooms[0]));
 }
@@ -39,6 +41,22 @@ restart_point_belongs(const char *point)
 	return in_rooms(point, rooms, sizeof(rooms) / sizeof(rooms[0]));
 }
 
+static void
+add_case(ScenarioCaseList *list, const InjectPointInfo *point, HoldfastMemoryType memory,
+		 const char *suffix)
+{
+	ScenarioCase *added = scenario_case_add(list, "%s%s", point->name, suffix);
+
+	if (added != NULL)
+		added->param[0] = memory;
+}
+
+static bool
+only_with_block(const char *point)
+{
+	return strncmp(point, "sysv/block/", strlen("sysv/block/")) == 0;
+}
+
 void
 start_points_list(ScenarioCaseList *list)
 {
@@ -47,8 +65,36 @@ start_points_list(ScenarioCaseList *list)
 	for (int i = 0; inject_point_at(i, &info); i++)
 	{
 		if (start_point_belongs(info.name))
-			(void) scenario_case_add(list, "%s", info.name);
+			add_case(list, &info,
+					 only_with_block(info.name) ? HOLDFAST_MEMORY_MMAP : HOLDFAST_MEMORY_SYSV, "");
 	}
+}
+
+void
+start_points_list_mmap(ScenarioCaseList *list)
+{
+	InjectPointInfo info;
+
+	for (int i = 0; inject_point_at(i, &info); i++)
+	{
+		if (start_point_belongs(info.name) && !only_with_block(info.name))
+			add_case(list, &info, HOLDFAST_MEMORY_MMAP, ":mmap");
+	}
+}
+
+const char *
+start_point_of(const ScenarioCase *which)
+{
+	static char point[SCENARIO_CASE_NAME_SIZE];
+
+	(void) snprintf(point, sizeof(point), "%.*s", (int) strcspn(which->name, ":"), which->name);
+	return point;
+}
+
+HoldfastMemoryType
+start_memory_of(const ScenarioCase *which)
+{
+	return (HoldfastMemoryType) which->param[0];
 }
 
 static ScenarioStatus
@@ -64,10 +110,11 @@ expect_any_end(ScenarioContext *ctx, Served *served, bool *killed)
 }
 
 ScenarioStatus
-short_life(ScenarioContext *ctx, bool *killed)
+short_life(ScenarioContext *ctx, HoldfastMemoryType memory, bool *killed)
 {
 	Served served = {.config = served_config(ctx)};
 
+	served.config.memory.type = memory;
 	served.config.workers = 1;
 	served.config.pace_us = 100;
 	SCENARIO_TRY(served_start(ctx, &served));

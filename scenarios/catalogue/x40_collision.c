@@ -115,7 +115,7 @@ foreign_under_announced_key(ScenarioContext *ctx)
 	SCENARIO_TRY(stranger_at_first_key(ctx, &stranger));
 	/* Second write of the lockfile: the one that announces the key. */
 	SCENARIO_TRY(faults_arm(ctx, "lockfile/write/synced=#2 kill[proc=supervisor]"));
-	SCENARIO_TRY(short_life(ctx, &killed));
+	SCENARIO_TRY(short_life(ctx, HOLDFAST_MEMORY_SYSV, &killed));
 	SCENARIO_REQUIRE(ctx, killed, "the server was not killed");
 	SCENARIO_TRY(faults_disarm(ctx));
 	return lives_beside(ctx, &stranger);
@@ -184,7 +184,7 @@ half_made(ScenarioContext *ctx)
 
 	SCENARIO_TRY(first_key(ctx, &before));
 	SCENARIO_TRY(faults_arm(ctx, "sysv/create/post-shmget=#1 kill[proc=supervisor]"));
-	SCENARIO_TRY(short_life(ctx, &killed));
+	SCENARIO_TRY(short_life(ctx, HOLDFAST_MEMORY_SYSV, &killed));
 	SCENARIO_TRY(faults_disarm(ctx));
 	SCENARIO_REQUIRE(ctx, leftovers_count_segments() == 1, "no half-made segment was left");
 	SCENARIO_TRY(served_up(ctx, &served));
@@ -203,7 +203,7 @@ half_made_at_second_key(ScenarioContext *ctx)
 
 	SCENARIO_TRY(stranger_at_first_key(ctx, &stranger));
 	SCENARIO_TRY(faults_arm(ctx, "sysv/create/post-shmget=#1 kill[proc=supervisor]"));
-	SCENARIO_TRY(short_life(ctx, &killed));
+	SCENARIO_TRY(short_life(ctx, HOLDFAST_MEMORY_SYSV, &killed));
 	SCENARIO_TRY(faults_disarm(ctx));
 	SCENARIO_REQUIRE(ctx, leftovers_count_segments() == 2, "no half-made segment was left");
 	SCENARIO_TRY(stranger_remove(ctx, &stranger));
@@ -276,11 +276,14 @@ ipcrm_while_running(ScenarioContext *ctx)
 
 	SCENARIO_TRY(served_up(ctx, &first));
 	SCENARIO_TRY(recorded_key(ctx, NULL, &shmid));
+	/* Stopped, so that it does not notice before the second one comes. */
+	SCENARIO_TRY(actor_stop(ctx, &first.supervisor));
 	SCENARIO_REQUIRE(ctx, shmctl(shmid, IPC_RMID, NULL) == 0, "ipcrm: %s", strerror(errno));
 	SCENARIO_TRY(remove_lockfile(ctx));
 	SCENARIO_TRY(served_start(ctx, &second));
 	SCENARIO_TRY(served_refused(ctx, &second, "pre-existing shared memory block", "Terminate any"));
 	/* The first one notices that its lockfile is gone, and leaves. */
+	SCENARIO_TRY(actor_signal(ctx, &first.supervisor, SIGCONT));
 	SCENARIO_TRY(actor_expect_exit(ctx, &first.supervisor, CLUSTER_IMMEDIATE));
 	return served_clean_life(ctx);
 }

@@ -58,6 +58,32 @@ cluster_on_crash_parse(const char *text, ClusterOnCrash *out)
 	return true;
 }
 
+bool
+cluster_memory_type_parse(const char *text, HoldfastMemoryType *out)
+{
+	if (strcmp(text, "sysv") == 0)
+		*out = HOLDFAST_MEMORY_SYSV;
+	else if (strcmp(text, "mmap") == 0)
+		*out = HOLDFAST_MEMORY_MMAP;
+	else
+		return false;
+	return true;
+}
+
+bool
+cluster_huge_pages_parse(const char *text, HoldfastHugePages *out)
+{
+	if (strcmp(text, "off") == 0)
+		*out = HOLDFAST_HUGE_PAGES_OFF;
+	else if (strcmp(text, "on") == 0)
+		*out = HOLDFAST_HUGE_PAGES_ON;
+	else if (strcmp(text, "try") == 0)
+		*out = HOLDFAST_HUGE_PAGES_TRY;
+	else
+		return false;
+	return true;
+}
+
 /* PostgreSQL's lines on stderr; when quiet, only those that say why something failed. */
 static void
 report_error(const HoldfastError *error, void *arg)
@@ -113,6 +139,7 @@ cluster_make_segment(Cluster *cluster)
 	HoldfastShmemConfig shape = {
 		.max_procs = slots,
 		.user_size = bank_size(cluster->config.accounts, slots),
+		.memory = cluster->config.memory,
 	};
 	HoldfastStatus status = holdfast_shmem_create(&shape);
 

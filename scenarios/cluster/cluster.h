@@ -21,6 +21,7 @@
 #include <sys/types.h>
 
 #include <holdfast/holdfast.h>
+#include <holdfast/pg_shmem.h>
 
 typedef enum ClusterOnCrash
 {
@@ -50,6 +51,7 @@ typedef struct ClusterConfig
 	unsigned run_ms;     /* stop in order after that; 0: when told to */
 	unsigned ordinal;    /* proc=supervisor.N in a fault plan; 0: 1 */
 	unsigned pace_us;    /* a worker's pause between transfers; 0: none */
+	HoldfastMemory memory;
 	int ready_fd; /* "ready PID\n" is written here, and the descriptor closed, once workers run; -1 */
 	bool quiet;   /* errors only on stderr */
 	FILE *out;    /* the final audit goes here; NULL: nowhere */
@@ -83,5 +85,9 @@ HOLDFAST_MUST_CHECK HoldfastStatus cluster_stop(const char *data_dir, ClusterSto
 
 /* Parses "repair" and "reset". */
 bool cluster_on_crash_parse(const char *text, ClusterOnCrash *out);
+
+/* Parses "sysv" and "mmap"; "off", "on" and "try". */
+bool cluster_memory_type_parse(const char *text, HoldfastMemoryType *out);
+bool cluster_huge_pages_parse(const char *text, HoldfastHugePages *out);
 
 #endif

@@ -22,6 +22,24 @@ load helper
 	"$HOLDFAST" stop -D "$data"
 }
 
+@test "shared_memory_type mmap: a block beside a small segment, seen from outside, huge pages as PostgreSQL" {
+	start_server --workers 2 --shared-memory-type mmap --huge-pages try
+	run -0 --separate-stderr "$HOLDFAST" inspect "$data" --json
+	jq -e '.segment.nattch == 3 and .segment.size < 4096 and .segment.memory.type == "mmap"
+		and .segment.memory.reachable and .segment.memory.size > 4096
+		and (.segment.memory.page_size | . == 4096 or . > 65536)
+		and (.procs | length == 3) and (.locks | length > 0)' <<<"$output"
+	run -3 "$HOLDFAST" serve -D "$data" --shared-memory-type mmap
+	"$HOLDFAST" stop -D "$data"
+	run -3 --separate-stderr "$HOLDFAST" serve -D "$data" --huge-pages on
+	[[ $stderr == *"huge pages not supported with the current shared_memory_type setting"* ]]
+	run -3 --separate-stderr "$HOLDFAST" serve -D "$data" --shared-memory-type mmap --huge-pages on --huge-page-kb 68719476736
+	[[ $stderr == *"FATAL:  could not map anonymous shared memory"* ]]
+	run -2 "$HOLDFAST" serve -D "$data" --shared-memory-type anonymous
+	run -2 "$HOLDFAST" serve -D "$data" --huge-pages perhaps
+	[[ ! -e $data/postmaster.pid ]]
+}
+
 @test "a killed worker is replaced, and the bank balances" {
 	start_server --workers 2
 	victim=$("$HOLDFAST" inspect "$data" --json | jq '[.procs[] | select(.role == "worker")][0].pid')

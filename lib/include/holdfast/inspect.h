@@ -70,9 +70,14 @@ typedef struct HoldfastInspection
 	bool lockfile_pid_dead;
 
 	HoldfastInspectState state;
-	char state_message[512]; /* why, for FOREIGN and DAMAGED */
+	char state_message[512]; /* why, for FOREIGN, DAMAGED and what could not be read */
 	HoldfastOrphan segment;	 /* key, id, size, nattch ... when state is not NONE */
-	PGShmemHeader header;
+	PGShmemHeader header;	 /* of the segment; with mmap, of the block if it could be read */
+
+	HoldfastMemoryType memory_type; /* mmap: `segment` is the interlock */
+	uint64_t memory_size;			/* bytes, of the block or the segment */
+	uint64_t page_size;				/* of its pages */
+	bool memory_unreachable;		/* no process that we may look at has the block: no slots, no locks; see message */
 
 	uint32_t nprocs; /* slots in use */
 	HoldfastProcView *procs;

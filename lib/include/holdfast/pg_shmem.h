@@ -43,6 +43,12 @@ typedef enum HoldfastSegmentState
 	HOLDFAST_SEGMENT_READY = 2, /* contents are whole; stored with release, read with acquire */
 } HoldfastSegmentState;
 
+typedef enum HoldfastSegmentKind
+{
+	HOLDFAST_SEGMENT_WHOLE = 0,		/* what it heads is the server's memory */
+	HOLDFAST_SEGMENT_INTERLOCK = 1, /* the memory is a block elsewhere; this says who has it, and where */
+} HoldfastSegmentKind;
+
 typedef struct PGShmemHeader /* standard header for all segments */
 {
 	int32_t magic; /* magic # to identify PostgreSQL-like segments */
@@ -60,10 +66,31 @@ typedef struct PGShmemHeader /* standard header for all segments */
 	HoldfastCookie cookie;
 	uint64_t creator_start_time; /* field 22 of /proc/PID/stat: tells a reused PID */
 	uint32_t crc;				 /* CRC-32C of the fields that never change (not freeoffset, indexoffset, state) */
-	uint32_t reserved;
+	uint32_t kind;				 /* HoldfastSegmentKind */
 } PGShmemHeader;
 
 #define HOLDFAST_SEGMENT_VERSION 1
+
+/* PostgreSQL's shared_memory_type, huge_pages and huge_page_size. */
+typedef enum HoldfastMemoryType
+{
+	HOLDFAST_MEMORY_SYSV = 0, /* all of it is one System V segment */
+	HOLDFAST_MEMORY_MMAP = 1, /* a block of memory without a name, and a small System V segment as interlock */
+} HoldfastMemoryType;
+
+typedef enum HoldfastHugePages
+{
+	HOLDFAST_HUGE_PAGES_OFF = 0,
+	HOLDFAST_HUGE_PAGES_ON = 1,	 /* or fail; only with mmap */
+	HOLDFAST_HUGE_PAGES_TRY = 2, /* else normal pages */
+} HoldfastHugePages;
+
+typedef struct HoldfastMemory
+{
+	HoldfastMemoryType type;
+	HoldfastHugePages huge_pages;
+	Size huge_page_size; /* bytes, a power of two; 0: the kernel's default */
+} HoldfastMemory;
 
 /* PostgreSQL's verdicts on a segment that somebody found. */
 typedef enum IpcMemoryState
@@ -107,6 +134,17 @@ HOLDFAST_API HOLDFAST_MUST_CHECK HoldfastStatus PGSharedMemoryCreate(Size size,
 																	 PGShmemHeader **header);
 
 /*
+ * The same with the memory that `memory` asks for; NULL: System V.  With mmap *header points at the block; what finds and
+ * judges segments finds and judges the interlock, to which everybody who has the block is attached.  Huge pages round
+ * `size` up, which header->totalsize then says.
+ * Errors also: HOLDFAST_MISUSE (huge pages on with System V, a page size that is no power of two);
+ * HOLDFAST_SYSTEM_ERROR, FATAL, ENOMEM: there are no such pages; the hint says what to do.
+ */
+HOLDFAST_API HOLDFAST_MUST_CHECK HoldfastStatus holdfast_segment_create(Size size,
+																		const HoldfastMemory *memory,
+																		PGShmemHeader **header);
+
+/*
  * Looks at segment shmId.  When its verdict is ATTACHED or UNATTACHED, *addr is where it was attached, to be read
  * only (the caller detaches with shmdt); otherwise NULL.  attachAt may be NULL.  Pertinent is what names our data
  * directory, as in PostgreSQL: a header that is damaged otherwise does not make its users harmless.
@@ -136,12 +174,14 @@ HOLDFAST_API bool PGSharedMemoryIsInUse(unsigned long key, unsigned long id);
 /*
  * Another process joins the running cluster of its data directory (after exec, or a separate program):
  * reads the lockfile, shares the guard, attaches that segment, believes it only if READY and the cookies agree.
- * Until it detaches or ends, no other server starts.
- * Errors: HOLDFAST_NOT_FOUND (no lockfile, no segment), HOLDFAST_DAMAGED, HOLDFAST_SYSTEM_ERROR.
+ * Until it detaches or ends, no other server starts.  An mmap block is opened through /proc/PID/fd of a process of the
+ * server, which takes the right to look at it (the same user, the same or an inner PID namespace, no ptrace restriction
+ * on non-dumpable programs).
+ * Errors: HOLDFAST_NOT_FOUND (no lockfile, no segment, no way to its block), HOLDFAST_DAMAGED, HOLDFAST_SYSTEM_ERROR.
  */
 HOLDFAST_API HOLDFAST_MUST_CHECK HoldfastStatus holdfast_segment_join(PGShmemHeader **header);
 
-/* The segment this process is attached to by the calls above; 0 and NULL when none. */
+/* The segment (with mmap: the interlock) this process is attached to by the calls above; 0 and NULL when none. */
 HOLDFAST_API extern unsigned long UsedShmemSegID;
 HOLDFAST_API extern void *UsedShmemSegAddr;
 

@@ -29,6 +29,7 @@ typedef struct HoldfastShmemConfig
 	uint32_t max_procs; /* process slots, 1..HOLDFAST_PROCS_MAX; 0 means 64 */
 	uint32_t max_locks; /* LWLocks for named tranches; 0 means what was requested */
 	Size user_size;		/* bytes for ShmemAlloc and ShmemInitStruct */
+	HoldfastMemory memory; /* zero: System V; huge pages give what rounding up adds to the user */
 } HoldfastShmemConfig;
 
 #define HOLDFAST_PROCS_MAX 4096
@@ -36,7 +37,7 @@ typedef struct HoldfastShmemConfig
 /*
  * Creates and fills the segment of this data directory; header state INIT.  The caller adds its own
  * structures and then calls holdfast_shmem_publish(), after which others may attach.
- * Errors: those of PGSharedMemoryCreate; HOLDFAST_MISUSE (config).
+ * Errors: those of holdfast_segment_create; HOLDFAST_MISUSE (config).
  */
 HOLDFAST_API HOLDFAST_MUST_CHECK HoldfastStatus holdfast_shmem_create(const HoldfastShmemConfig *config);
 HOLDFAST_API HOLDFAST_MUST_CHECK HoldfastStatus holdfast_shmem_publish(void);
