@@ -101,7 +101,7 @@ may_be_written(const HoldfastLockfile *file)
 		return true;
 	return strnlen(file->boot_id, sizeof(file->boot_id)) == 36 &&
 		   strspn(file->boot_id, "-0123456789abcdef") == 36 &&
-		   !(file->has_intent && file->intent_key < 0);
+		   !(file->has_intent && file->intent_key < 1);
 }
 
 /* ---- damage ---- */

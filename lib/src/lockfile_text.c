@@ -268,7 +268,8 @@ parse_our_lines(const Lines *lines, HoldfastLockfile *out)
 		return damaged(13, "not a cookie");
 	if (!is_blank(&lines->line[14]))
 	{
-		if (!is_number(lines->line[14], INT32_MAX, &number))
+		/* Key 0 is IPC_PRIVATE: no segment is found by it. */
+		if (!is_number(lines->line[14], INT32_MAX, &number) || number == 0)
 			return damaged(14, "not a shared memory key");
 		out->has_intent = true;
 		out->intent_key = (IpcMemoryKey) number;
@@ -380,7 +381,7 @@ is_writable(const HoldfastLockfile *in)
 		!is_text(in->listen_addr, sizeof(in->listen_addr)) ||
 		!is_text(in->status, sizeof(in->status)))
 		return false;
-	return !in->is_ours || (is_boot_id(&boot_id) && (!in->has_intent || in->intent_key >= 0));
+	return !in->is_ours || (is_boot_id(&boot_id) && (!in->has_intent || in->intent_key > 0));
 }
 
 static void

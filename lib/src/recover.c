@@ -13,7 +13,7 @@
  *			  exclusive owner is dead, first apply the tranche's policy to the data
  *			e wake every living process whose journal names the lock
  *			f clear the dead journals' entries for it
- *		3 free dead slots whose journal is empty
+ *		3 free dead slots, when every dead journal is empty
  *
  * Invariants: RECOVERING is set only while a dead journal names the lock (cleared in d, journals in f).  The queue is a
  * cache of journals.  Counts are recomputed, never decremented.  Only the owner writes a living slot's journal; only the
@@ -402,11 +402,11 @@ entry_is_sane(LWLockEntry entry)
 		   ENTRY_OFFSET(entry) + sizeof(LWLock) <= holdfast_shmem.size;
 }
 
+/* Works off the journal of a dead slot. */
 static HoldfastStatus
 recover_slot(Recovery *recovery, uint32_t slot)
 {
 	PGPROC *proc = &holdfast_shmem.procs[slot];
-	uint64_t life = __atomic_load_n(&proc->life, __ATOMIC_RELAXED);
 
 	INJECT_POINT("recover/slot/dead", INJECT_ANYWHERE,
 				 "a slot is DEAD with its journal unworked: the next recoverer finds it so");
@@ -426,14 +426,33 @@ recover_slot(Recovery *recovery, uint32_t slot)
 		if (status < 0)
 			return status;
 	}
-	/* relaxed: the release below publishes them with the freedom of the slot */
+	return HOLDFAST_OK;
+}
+
+static bool
+is_worked_off(uint32_t slot)
+{
+	for (uint32_t i = 0; i < MAX_SIMUL_LWLOCKS; i++)
+	{
+		if (journal_at(slot, i) != 0)
+			return false;
+	}
+	return true;
+}
+
+static void
+free_slot(Recovery *recovery, uint32_t slot)
+{
+	PGPROC *proc = &holdfast_shmem.procs[slot];
+	uint64_t life = __atomic_load_n(&proc->life, __ATOMIC_RELAXED);
+
+	/* relaxed: the release below publishes it with the freedom of the slot */
 	__atomic_store_n(&proc->start_time, 0, __ATOMIC_RELAXED);
 	INJECT_POINT("recover/slot/pre-free", INJECT_ANYWHERE,
 				 "an empty slot is still DEAD: the next recoverer frees it");
 	/* Release pairs [PR2] with the acquire of the next claim in proc.c. */
 	__atomic_store_n(&proc->life, PROC_WORD(PROC_GENERATION(life), 0, PROC_FREE), __ATOMIC_RELEASE);
 	recovery->result.dead_slots++;
-	return HOLDFAST_OK;
 }
 
 static HoldfastStatus
@@ -449,6 +468,15 @@ recover_all(Recovery *recovery)
 	{
 		if (slot_state_is(slot + 1, PROC_DEAD))
 			status = recover_slot(recovery, slot);
+	}
+	/*
+	 * Only now: a recoverer that died may still own the queue of a lock which its own journal never named.  In the hands of
+	 * the living its slot's number there would be obeyed.
+	 */
+	for (uint32_t slot = 0; any && slot < holdfast_shmem.nprocs && status == HOLDFAST_OK; slot++)
+	{
+		if (slot_state_is(slot + 1, PROC_DEAD) && is_worked_off(slot))
+			free_slot(recovery, slot);
 	}
 	return status;
 }
