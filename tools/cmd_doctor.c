@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "inject/carrier/carrier.h"
 #include "results/json_writer.h"
 
 static struct
@@ -237,6 +238,30 @@ look_ptrace(char *text, size_t size)
 }
 
 static Verdict
+look_carrier(char *text, size_t size, const Carrier *carrier, const char *remedy)
+{
+	InjectError error;
+
+	if (carrier->probe(&error) != INJECT_OK)
+		return say(DOCTOR_WARN, text, size, "%s: %s", error.message, remedy);
+	return say(DOCTOR_OK, text, size, "works: exec --via %s", carrier->name);
+}
+
+static Verdict
+look_seccomp(char *text, size_t size)
+{
+	return look_carrier(
+		text, size, &carrier_seccomp,
+		"static programs are not reached; Linux 5.0 or newer, and a container that allows it");
+}
+
+static Verdict
+look_strace(char *text, size_t size)
+{
+	return look_carrier(text, size, &carrier_strace, "apt install strace, for exec --via strace");
+}
+
+static Verdict
 look_core_pattern(char *text, size_t size)
 {
 	char pattern[200];
@@ -327,7 +352,8 @@ look_afl(char *text, size_t size)
 static const Check checks[] = {
 	{"SysV shm", look_shm},        {"namespaces", look_namespaces},
 	{"pidfd", look_pidfd},         {"/proc", look_start_time},
-	{"ptrace", look_ptrace},       {"core_pattern", look_core_pattern},
+	{"ptrace", look_ptrace},       {"seccomp notify", look_seccomp},
+	{"strace", look_strace},       {"core_pattern", look_core_pattern},
 	{"libfiu", look_libfiu},       {"fiu-run", look_fiu_run},
 	{"valgrind", look_valgrind},   {"AFL++", look_afl},
 	{"PostgreSQL", look_postgres},
@@ -362,7 +388,7 @@ run_doctor(int argc, char **argv)
 			code = EXIT_UNFIT;
 		if (!opt.json)
 		{
-			(void) printf("%-4s %-13s %s\n", words[verdict], checks[i].name, text);
+			(void) printf("%-4s %-14s %s\n", words[verdict], checks[i].name, text);
 			(void) fflush(stdout);
 			continue;
 		}

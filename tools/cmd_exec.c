@@ -17,12 +17,13 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "inject/carrier/carrier.h"
 #include "inject/inject.h"
 #include "results/json_writer.h"
 
 static struct
 {
-	const char *plan, *json, *preload;
+	const char *plan, *json, *preload, *via;
 	bool quiet;
 } opt;
 
@@ -33,6 +34,7 @@ exec_options(void)
 		{"--plan", OPTION_STRING, &opt.plan, "PLAN", "the faults"},
 		{"--json", OPTION_STRING, &opt.json, "FILE", "the report as JSON"},
 		{"--preload", OPTION_STRING, &opt.preload, "FILE", "another holdfast_preload.so"},
+		{"--via", OPTION_STRING, &opt.via, "CARRIER", "preload (the default), seccomp or strace"},
 		{"--quiet|-q", OPTION_FLAG, &opt.quiet, NULL, "no report on stderr"},
 		{0},
 	};
@@ -93,6 +95,8 @@ start(const char *preload, char **command)
 
 	if (pid != 0)
 		return pid;
+	(void) signal(SIGINT, SIG_DFL);
+	(void) signal(SIGQUIT, SIG_DFL);
 	if (inject_table_export(&error) == INJECT_OK && extend_ld_preload(preload))
 	{
 		(void) execvp(command[0], command);
@@ -200,16 +204,69 @@ report(int status)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+/* In the kernel's way, or strace's; EXIT_GOOD when there is a wait status to report. */
+static int
+run_carried(const Carrier *carrier, char **command, int *wait_status)
+{
+	InjectError error;
+	char text[400];
+	int code = EXIT_GOOD;
+
+	if (carrier_check_armed(carrier, &error) != INJECT_OK)
+	{
+		inject_error_text(&error, text, sizeof(text));
+		return usage_error("plan: %s", text);
+	}
+	if (carrier->probe(&error) != INJECT_OK)
+		code = EXIT_UNFIT;
+	else
+	{
+		InjectStatus status = carrier->run(command, wait_status, &error);
+
+		/* misuse: the carrier did other than the plan says */
+		if (status != INJECT_OK)
+			code = status == INJECT_MISUSE ? EXIT_FINDINGS : EXIT_INTERNAL;
+	}
+	if (code != EXIT_GOOD)
+	{
+		inject_error_text(&error, text, sizeof(text));
+		(void) fprintf(stderr, "holdfast: exec --via %s: %s\n", carrier->name, text);
+	}
+	return code;
+}
+
+static int
+run_preloaded(const char *preload, char **command, int *wait_status)
+{
+	pid_t pid = start(preload, command);
+
+	if (pid < 0)
+	{
+		(void) fprintf(stderr, "holdfast: fork: %s\n", strerror(errno));
+		return EXIT_INTERNAL;
+	}
+	while (waitpid(pid, wait_status, 0) < 0)
+	{
+		if (errno != EINTR)
+			return EXIT_INTERNAL;
+	}
+	return EXIT_GOOD;
+}
+
 static int
 run_under_plan(char **command)
 {
+	bool preloaded = opt.via == NULL || strcmp(opt.via, "preload") == 0;
+	const Carrier *carrier = preloaded ? NULL : carrier_find(opt.via);
 	char preload[PATH_MAX];
 	char text[400];
 	InjectError error;
-	int status;
-	pid_t pid;
+	int wait_status;
+	int code;
 
-	if (!find_preload(preload, sizeof(preload)))
+	if (!preloaded && carrier == NULL)
+		return usage_error("--via %s: there are preload, seccomp and strace", opt.via);
+	if (preloaded && !find_preload(preload, sizeof(preload)))
 	{
 		(void) fprintf(stderr, "holdfast: holdfast_preload.so is not beside this program; "
 							   "--preload FILE says where it is\n");
@@ -220,21 +277,12 @@ run_under_plan(char **command)
 		inject_error_text(&error, text, sizeof(text));
 		return usage_error("plan: %s", text);
 	}
-	pid = start(preload, command);
-	if (pid < 0)
-	{
-		(void) fprintf(stderr, "holdfast: fork: %s\n", strerror(errno));
-		return EXIT_INTERNAL;
-	}
 	/* Ctrl-C is for the program; we stay to report. */
 	(void) signal(SIGINT, SIG_IGN);
 	(void) signal(SIGQUIT, SIG_IGN);
-	while (waitpid(pid, &status, 0) < 0)
-	{
-		if (errno != EINTR)
-			return EXIT_INTERNAL;
-	}
-	return report(status);
+	code = preloaded ? run_preloaded(preload, command, &wait_status)
+					 : run_carried(carrier, command, &wait_status);
+	return code == EXIT_GOOD ? report(wait_status) : code;
 }
 
 static int
@@ -257,8 +305,10 @@ run_exec(int argc, char **argv)
 const Command command_exec = {
 	.name = "exec",
 	.usage = "--plan PLAN [OPTION...] -- PROGRAM [ARGUMENT...]",
-	.summary = "run any dynamic program under a fault plan",
+	.summary = "run any program under a fault plan",
 	.run = run_exec,
 	.options = exec_options,
-	.examples = "  holdfast exec --plan 'sysv/shm/shmget=#1 errno(ENOSPC)' -- ipcmk -M 4096\n",
+	.examples =
+		"  holdfast exec --plan 'sysv/shm/shmget=#1 errno(ENOSPC)' -- ipcmk -M 4096\n"
+		"  holdfast exec --via seccomp --plan 'file/fsync=#2../2 errno(EIO)' -- ./static-program\n",
 };

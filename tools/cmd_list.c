@@ -121,6 +121,7 @@ static const struct
 	{INJECT_CAN_SKIP, "skip"},
 	{INJECT_CAN_CORRUPT, "corrupt"},
 	{INJECT_CAN_TORN, "torn"},
+	{INJECT_CAN_JUMP, "jump"},
 };
 
 static void

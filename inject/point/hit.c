@@ -46,28 +46,33 @@ count_fire(const InjectArrival *arrival)
 }
 
 void
-inject_arrive(InjectArrival *arrival)
+inject_judge(InjectArrival *arrival)
 {
-	int saved_errno = errno;
-	TableProc *slot;
+	TableProc *slot = self_slot(arrival->self);
 
-	arrival->self = self_get();
-	if (arrival->self == NULL || !find_index(arrival))
-		return;
 	arrival->active = active_load();
 	arrival->epoch = active_epoch(arrival->active);
 	arrival->hit = counter_add(&inject_table->points[arrival->index].hits, arrival->epoch);
-	slot = self_slot(arrival->self);
 	if (slot != NULL)
 		counter_add(&slot->hits[arrival->index], arrival->epoch);
 	fiu_adapter_decide(arrival);
 	if (arrival->fires)
-	{
 		count_fire(arrival);
-		inject_act(arrival);
-	}
 	else
 		counter_add(&inject_table->points[arrival->index].skips, arrival->epoch);
+}
+
+void
+inject_arrive(InjectArrival *arrival)
+{
+	int saved_errno = errno;
+
+	arrival->self = self_get();
+	if (arrival->self == NULL || !find_index(arrival))
+		return;
+	inject_judge(arrival);
+	if (arrival->fires)
+		inject_act(arrival);
 	errno = saved_errno;
 }
 

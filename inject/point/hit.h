@@ -49,6 +49,9 @@ typedef struct InjectArrival
  */
 void inject_arrive(InjectArrival *arrival);
 
+/* Count and decide for `self` at `index`, which are filled in; acting is the caller's. */
+void inject_judge(InjectArrival *arrival);
+
 /* decide.c: which step of the armed plan fires, by the table alone.  Async-signal-safe. */
 void inject_decide(InjectArrival *arrival);
 

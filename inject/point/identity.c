@@ -105,16 +105,30 @@ own_namespace(void)
 	return (uint64_t) status.st_ino & FIELD_MASK;
 }
 
-TableIdentity
-identity_read_self(void)
+static TableIdentity
+read_identity(uint64_t pid, const char *stat_path)
 {
 	int saved_errno = errno;
-	uint64_t pid = (uint64_t) syscall(SYS_getpid);
-	uint64_t start = start_time("/proc/self/stat") & FIELD_MASK;
+	uint64_t start = start_time(stat_path) & FIELD_MASK;
 	uint64_t namespace = own_namespace();
 
 	errno = saved_errno;
 	return pid << (2 * FIELD_BITS) | start << FIELD_BITS | namespace;
+}
+
+TableIdentity
+identity_read_self(void)
+{
+	return read_identity((uint64_t) syscall(SYS_getpid), "/proc/self/stat");
+}
+
+TableIdentity
+identity_read(pid_t pid)
+{
+	char path[64] = "/proc/";
+
+	strcpy(append_number(path + strlen(path), (uint64_t) pid), "/stat");
+	return read_identity((uint64_t) pid, path);
 }
 
 /*

@@ -12,6 +12,9 @@
 /* Of the calling process; system calls, nothing cached.  Async-signal-safe. */
 TableIdentity identity_read_self(void);
 
+/* Of another process that /proc shows us; the caller knows that it lives. */
+TableIdentity identity_read(pid_t pid);
+
 /*
  * False only when the process is known to have ended (a zombie has).  One of another PID namespace cannot
  * be judged and counts as alive.  Async-signal-safe.

@@ -196,12 +196,11 @@ count_role(const char *role)
 }
 
 static void
-name_by_program(TableProc *slot)
+name_slot(TableProc *slot, const char *program)
 {
-	char name[INJECT_ROLE_SIZE] = ""; /* PR_GET_NAME gives at most 16 */
+	char name[INJECT_ROLE_SIZE];
 
-	if (prctl(PR_GET_NAME, name) != 0)
-		return;
+	copy_role(name, program);
 	for (char *c = name; *c != '\0'; c++)
 		if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9')))
 			*c = *c == '-' ? '-' : '_';
@@ -209,6 +208,15 @@ name_by_program(TableProc *slot)
 		return;
 	slot->ordinal = count_role(name);
 	copy_role(slot->role, name);
+}
+
+static void
+name_by_program(TableProc *slot)
+{
+	char name[INJECT_ROLE_SIZE] = ""; /* PR_GET_NAME gives at most 16 */
+
+	if (prctl(PR_GET_NAME, name) == 0)
+		name_slot(slot, name);
 }
 
 InjectSelf *
@@ -328,4 +336,30 @@ self_name_by_program(void)
 	slot = self == NULL ? NULL : self_slot(self);
 	if (slot != NULL)
 		name_by_program(slot);
+}
+
+bool
+self_adopt(InjectSelf *self, pid_t pid)
+{
+	TableProc *slot;
+
+	memset(self, 0, sizeof(*self));
+	self->identity = identity_read(pid);
+	if (!find_own_slot(self->identity, &self->slot) && !claim_slot(self->identity, &self->slot))
+		return false;
+	slot = &inject_table->procs[self->slot];
+	self->serial = slot->serial;
+	slot->lineage = mix(self->serial);
+	self->fork_known = 1;
+	self->state = STATE_READY;
+	return true;
+}
+
+void
+self_name(InjectSelf *self, const char *program)
+{
+	TableProc *slot = self_slot(self);
+
+	if (slot != NULL)
+		name_slot(slot, program);
 }

@@ -60,4 +60,11 @@ InjectRole self_lineage(InjectSelf *self);
  */
 void self_name_by_program(void);
 
+/*
+ * For whoever stands between other processes and the kernel: another's self, kept here, with its slot in the
+ * table; and its name, again after each exec.  One thread.  False when all slots are taken by the living.
+ */
+bool self_adopt(InjectSelf *self, pid_t pid);
+void self_name(InjectSelf *self, const char *program);
+
 #endif

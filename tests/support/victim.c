@@ -2,7 +2,7 @@
  * victim.c
  *		A program that knows nothing of faults: what carriers of plans are tested on, dynamic and static.
  *
- *		victim call NAME COUNT	make that call so often, with arguments that do no harm; a line "RESULT ERRNO" each
+ *		victim call NAME COUNT	make that call so often, with arguments that do no harm; a line "RESULT ERRNO NAME" each
  *		victim vfork			"RESULT ERRNO" of a vfork, whose child ends at once
  *		victim all				every call for real, in the current directory; exit 0, or the line is said
  *		victim shm COUNT		COUNT segments; a line "ok" or the errno's name each; removes what it made
@@ -41,7 +41,11 @@ make_calls(const char *name, int count)
 		errno = 0;
 		result = call->make();
 		number = errno;
-		(void) printf("%ld %d\n", result, number);
+		if (call->returns_errno)
+			(void) printf("%ld %d %s\n", result, number, strerrorname_np((int) result));
+		else
+			(void) printf("%ld %d %s\n", result, number,
+						  number != 0 ? strerrorname_np(number) : "-");
 	}
 	return 0;
 }
