@@ -26,6 +26,7 @@
 #ifndef HOLDFAST_INJECT_H
 #define HOLDFAST_INJECT_H
 
+#include <setjmp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -142,7 +143,16 @@ typedef void (*InjectCallback)(const char *point, void *arg);
 INJECT_MUST_CHECK InjectStatus inject_register_call(const char *name, InjectCallback callback,
 													void *arg);
 
-/* A predicate for held=NAME: does the calling thread hold that lock?  NULL: held= is refused (the default). */
+/*
+ * Where throw goes in the calling thread: a sigsetjmp() of the caller's, which must not have returned; NULL:
+ * nowhere, and a step with throw does not fire in this thread.  Until the first call throw is refused.
+ */
+void inject_set_catch(sigjmp_buf *where);
+
+/*
+ * A predicate for held=NAME in place of the library's (held.c: the locks of the segment, by tranche).  Called
+ * at points, in their context.  NULL: the library's again.
+ */
 typedef bool (*InjectHeldProbe)(const char *lock);
 void inject_set_held_probe(InjectHeldProbe probe);
 
@@ -181,11 +191,12 @@ enum
 	INJECT_CAN_CALL = 1 << 3,    /* call(FN) */
 	INJECT_CAN_ERRNO = 1 << 4,   /* errno, return: a call that can be made to fail */
 	INJECT_CAN_SHORT = 1 << 5,   /* short */
-	INJECT_CAN_SKIP = 1 << 6,    /* skip: say success, do nothing */
+	INJECT_CAN_SKIP = 1 << 6,    /* skip: say success, do nothing; leave the step out */
 	INJECT_CAN_CORRUPT = 1 << 7, /* corrupt */
 	INJECT_CAN_TORN = 1 << 8,    /* torn: a part is written, all is claimed */
 	INJECT_HAS_ARG = 1 << 9,     /* arg= */
 	INJECT_CAN_JUMP = 1 << 10,   /* jump: a clock that says another time */
+	INJECT_CAN_THROW = 1 << 11,  /* throw */
 };
 
 typedef struct InjectPointInfo
@@ -203,6 +214,7 @@ typedef struct InjectPointInfo
 	uint64_t hits;      /* arrivals while it was armed or observed */
 	uint64_t fires;     /* of these: an action other than `off` was taken */
 	uint64_t skips;     /* of these: no action was taken */
+	const char *function; /* the first site's; "" at a call, and when another program has the point */
 } InjectPointInfo;
 
 /*
@@ -225,9 +237,13 @@ typedef struct InjectProcInfo
 	int ordinal;
 	uint64_t hits;
 	uint64_t fires;
+	char program[16];                  /* what it executes, as the kernel shows it */
 	char last_point[INJECT_NAME_SIZE]; /* where something last fired; "" when nothing did */
-	uint64_t last_hit;                 /* the how-manieth hit of the point, over all processes */
-	char last_action[16];              /* "kill" */
+	uint64_t last_hit;    /* as the step's `#` counts it; without, the how-manieth of this process there */
+	char last_action[16]; /* "kill" */
+	char last_file[64];   /* of the place; its end if it is longer */
+	int last_line;
+	char last_caller[192]; /* "function (file+0x12)" or "file+0x12"; "" when not known */
 } InjectProcInfo;
 
 /* Processes that reached a point, dead ones too, in slot order.  False past the end. */
@@ -297,6 +313,7 @@ typedef enum InjectActionKind
 	INJECT_COUNT,
 	INJECT_CALL,
 	INJECT_JUMP,
+	INJECT_THROW,
 	INJECT_ACTION_KINDS
 } InjectActionKind;
 

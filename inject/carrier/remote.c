@@ -151,6 +151,7 @@ remote_judge(Remote *remote, const RegistryPoint *point, bool has_arg, int64_t a
 							   .index = point->index,
 							   .has_arg = has_arg,
 							   .arg = arg,
+							   .step = &remote->step,
 							   .self = &remote->self};
 	inject_judge(arrival);
 }

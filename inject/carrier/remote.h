@@ -14,6 +14,7 @@ typedef struct Remote
 	pid_t pid;
 	int pidfd; /* -1: there was none to be had */
 	char program[16];
+	TableStep step; /* room for what fires */
 } Remote;
 
 /* The process of a thread that lives; NULL when it cannot be read, or the table is full. */

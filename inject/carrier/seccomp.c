@@ -119,6 +119,12 @@ cannot_act(InjectActionKind kind, const char *point)
 static InjectStatus
 check_step(const InjectStep *step, const char *point, InjectError *error)
 {
+	if (step->in[0] != '\0')
+		return inject_fail_at(error, step->in_place, NULL,
+							  "in= is not possible by seccomp: the kernel knows no functions");
+	if (step->held[0] != '\0')
+		return inject_fail_at(error, step->held_place, NULL,
+							  "held= is not possible by seccomp: the locks are another program's");
 	for (int i = 0; i < step->action_count; i++)
 	{
 		const InjectAction *action = &step->actions[i];
@@ -346,8 +352,8 @@ decide(int listener, const struct seccomp_notif *asked, Answer *answer)
 		return;
 	answer->pid = remote->pid;
 	remote_judge(remote, watch->point, watch->spec->argument >= 0, arg, &arrival);
-	for (int i = 0; arrival.fires && i < arrival.step.action_count && i < INJECT_MAX_ACTIONS; i++)
-		act(&arrival, remote, &arrival.step.actions[i], asked, answer);
+	for (int i = 0; arrival.fires && i < arrival.step->action_count && i < INJECT_MAX_ACTIONS; i++)
+		act(&arrival, remote, &arrival.step->actions[i], asked, answer);
 }
 
 static void

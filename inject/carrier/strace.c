@@ -85,8 +85,8 @@ cannot(const InjectPlan *plan, const InjectItem *item)
 	if (item->step_count != 1 || step->action_count != 1)
 		return "one step with one action is wanted";
 	if (step->chance != INJECT_ALWAYS || step->after_hits != 0 || step->role[0] != '\0' ||
-		step->has_arg || step->held[0] != '\0' || step->scope == INJECT_SCOPE_THREAD ||
-		step->scope == INJECT_SCOPE_GLOBAL)
+		step->has_arg || step->held[0] != '\0' || step->in[0] != '\0' ||
+		step->scope == INJECT_SCOPE_THREAD || step->scope == INJECT_SCOPE_GLOBAL)
 		return "it knows neither chances nor filters";
 	if ((step->nth != 0 || step->limit != INJECT_FOREVER) && step->scope != INJECT_SCOPE_PROC)
 		return "it counts by process: say [count=proc]";
@@ -258,7 +258,7 @@ judge(long pid, const char *point)
 	if (registered == NULL || registered->index == NO_POINT || remote == NULL)
 		return INJECT_OFF;
 	remote_judge(remote, registered, false, 0, &arrival);
-	return arrival.fires ? (InjectActionKind) arrival.step.actions[0].kind : INJECT_OFF;
+	return arrival.fires ? (InjectActionKind) arrival.step->actions[0].kind : INJECT_OFF;
 }
 
 /* The item of the plan that a call's name belongs to. */

@@ -166,6 +166,9 @@ act_once(InjectArrival *arrival, const TableAction *action)
 		case INJECT_CALL:
 			run_callback(arrival, action);
 			break;
+		case INJECT_THROW:
+			inject_throw();
+			break;
 		case INJECT_ERRNO:
 		case INJECT_RETURN:
 		case INJECT_SHORT:
@@ -186,6 +189,6 @@ act_once(InjectArrival *arrival, const TableAction *action)
 void
 inject_act(InjectArrival *arrival)
 {
-	for (int i = 0; i < arrival->step.action_count && i < INJECT_MAX_ACTIONS; i++)
-		act_once(arrival, &arrival->step.actions[i]);
+	for (int i = 0; i < arrival->step->action_count && i < INJECT_MAX_ACTIONS; i++)
+		act_once(arrival, &arrival->step->actions[i]);
 }

@@ -39,7 +39,7 @@ intern_name(TablePlan *to, const char *name)
 	for (unsigned i = 0; i < to->name_count; i++)
 		if (strcmp(to->names[i], name) == 0)
 			return i;
-	memcpy(to->names[to->name_count], name, INJECT_TAG_SIZE);
+	strcpy(to->names[to->name_count], name); /* from an InjectStep: at most a point's name */
 	return to->name_count++;
 }
 
@@ -58,6 +58,7 @@ compile_step(TablePlan *to, const InjectStep *from, TableStep *step)
 		.ordinal = from->ordinal,
 		.after = NO_POINT,
 		.held = NO_POINT,
+		.in = NO_POINT,
 		.scope = (uint8_t) from->scope,
 		.has_arg = from->has_arg,
 		.action_count = (uint8_t) from->action_count,
@@ -70,12 +71,15 @@ compile_step(TablePlan *to, const InjectStep *from, TableStep *step)
 	}
 	if (from->held[0] != '\0')
 		step->held = (uint16_t) intern_name(to, from->held);
+	if (from->in[0] != '\0')
+		step->in = (uint16_t) intern_name(to, from->in);
 	for (int i = 0; i < from->action_count; i++)
 	{
 		const InjectAction *action = &from->actions[i];
 		TableAction *compiled = &step->actions[i];
 
 		*compiled = (TableAction){.kind = (uint16_t) action->kind, .a = action->a, .b = action->b};
+		step->throws = step->throws || action->kind == INJECT_THROW;
 		if (action->kind == INJECT_PAUSE || action->kind == INJECT_BARRIER)
 			compiled->name = (uint16_t) intern_tag(to, action->name);
 		else if (action->kind == INJECT_CALL)

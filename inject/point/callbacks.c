@@ -1,6 +1,6 @@
 /*
  * callbacks.c
- *		Functions that a program lends to plans: call(NAME) and held=NAME.
+ *		What a program lends to plans: functions for call(NAME) and held=NAME, a place for throw.
  *
  * Function pointers mean something in one program only, so they live in the process, copied by fork; the
  * table holds names.
@@ -25,6 +25,8 @@ typedef struct Callback
 static Callback callbacks[CALLBACKS];
 static int callback_count;
 static InjectHeldProbe held_probe;
+static bool somebody_catches; /* in this process, or the one that it was forked from */
+static _Thread_local sigjmp_buf *catch_here;
 
 static const Callback *
 find_callback(const char *name)
@@ -78,10 +80,45 @@ inject_set_held_probe(InjectHeldProbe probe)
 	__atomic_store_n(&held_probe, probe, __ATOMIC_RELEASE);
 }
 
+void
+inject_set_catch(sigjmp_buf *where)
+{
+	catch_here = where;
+	__atomic_store_n(&somebody_catches, true, __ATOMIC_RELAXED);
+}
+
+bool
+inject_throw_known(void)
+{
+	return __atomic_load_n(&somebody_catches, __ATOMIC_RELAXED);
+}
+
+bool
+inject_can_throw(void)
+{
+	return catch_here != NULL;
+}
+
+void
+inject_throw(void)
+{
+	if (catch_here != NULL)
+		siglongjmp(*catch_here, 1);
+}
+
 bool
 inject_held_known(void)
 {
-	return __atomic_load_n(&held_probe, __ATOMIC_ACQUIRE) != NULL;
+	return __atomic_load_n(&held_probe, __ATOMIC_ACQUIRE) != NULL || inject_held_by_library != NULL;
+}
+
+const char *
+inject_held_problem(const char *lock)
+{
+	if (__atomic_load_n(&held_probe, __ATOMIC_ACQUIRE) != NULL ||
+		inject_held_by_library_problem == NULL)
+		return NULL;
+	return inject_held_by_library_problem(lock);
 }
 
 bool
@@ -89,5 +126,7 @@ inject_held(const char *lock)
 {
 	InjectHeldProbe probe = __atomic_load_n(&held_probe, __ATOMIC_ACQUIRE);
 
-	return probe != NULL && probe(lock);
+	if (probe != NULL)
+		return probe(lock);
+	return inject_held_by_library != NULL && inject_held_by_library(lock);
 }

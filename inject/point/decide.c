@@ -13,21 +13,26 @@
  * `#` and `N*` count over all processes unless count= says otherwise; `%` counts by process, so that what
  * one process meets does not depend on how fast its siblings are.
  *
+ * A step that can never fire again in this process (another role's; its `#` or `N*` is over) is found out once
+ * and remembered for the point until the plan or the role changes: see arrival_is_silent().
+ *
  * Thread, process, signal safety: lock-free, the table's counters and the process's own pages only.  The
  * step is copied and the active plan looked at again before anything is counted for it.
  */
 #include "hit.h"
 
+#include <stddef.h>
 #include <string.h>
 
 /* Words of a step, each loaded once; see table.h for why the copy is whole. */
 static bool
-copy_step(const TablePlan *plan, unsigned index, uint64_t active, TableStep *step)
+copy_words(const TablePlan *plan, unsigned index, uint64_t active, size_t begin, size_t end,
+		   TableStep *step)
 {
 	const uint64_t *from = (const uint64_t *) (const void *) &plan->steps[index];
 	uint64_t *to = (uint64_t *) (void *) step;
 
-	for (size_t i = 0; i < sizeof(*step) / sizeof(*to); i++)
+	for (size_t i = begin / sizeof(*to); i < end / sizeof(*to); i++)
 		to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
 	/* acquire: the words above are read before `active` is read again */
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
@@ -74,6 +79,8 @@ role_matches(const TableStep *step, InjectSelf *self)
 	if (step->role[0] == '\0')
 		return true;
 	role = self_role(self);
+	if (step->role[0] != role.name[0])
+		return false;
 	return strncmp(step->role, role.name, INJECT_ROLE_SIZE) == 0 &&
 		   (step->ordinal < 0 || step->ordinal == role.ordinal);
 }
@@ -81,15 +88,19 @@ role_matches(const TableStep *step, InjectSelf *self)
 static bool
 gates_open(const InjectArrival *arrival, const TablePlan *plan)
 {
-	const TableStep *step = &arrival->step;
+	const TableStep *step = arrival->step;
 
 	if (!role_matches(step, arrival->self))
 		return false;
 	if (step->has_arg &&
 		!(arrival->has_arg && arrival->arg >= step->arg_low && arrival->arg <= step->arg_high))
 		return false;
-	if (step->after != NO_POINT &&
-		counter_read(&inject_table->points[step->after].hits, arrival->epoch) < step->after_hits)
+	if (step->after != NO_POINT && counter_read(&inject_table->points[step->after].watched_hits,
+												arrival->epoch) < step->after_hits)
+		return false;
+	if (step->in != NO_POINT && !inject_in_function(arrival, step->in, plan->names[step->in]))
+		return false;
+	if (step->throws && !inject_can_throw())
 		return false;
 	return step->held == NO_POINT || inject_held(plan->names[step->held]);
 }
@@ -132,9 +143,9 @@ nth_matches(const TableStep *step, uint64_t hit)
  * roll the same die, and a plan that is cut down by other items must not roll another.
  */
 static bool
-step_fires(const InjectArrival *arrival, TablePlan *plan, unsigned index, unsigned link)
+step_fires(InjectArrival *arrival, TablePlan *plan, unsigned index, unsigned link)
 {
-	const TableStep *step = &arrival->step;
+	const TableStep *step = arrival->step;
 	InjectScope scope = (InjectScope) step->scope;
 	InjectScope counted = scope == INJECT_SCOPE_DEFAULT ? INJECT_SCOPE_GLOBAL : scope;
 	InjectScope chanced = scope == INJECT_SCOPE_DEFAULT ? INJECT_SCOPE_PROC : scope;
@@ -158,30 +169,126 @@ step_fires(const InjectArrival *arrival, TablePlan *plan, unsigned index, unsign
 						   step->chance))
 			return false;
 	}
-	return step->limit == INJECT_FOREVER ||
-		   counter_take(step_counter(arrival, plan, index, counted, COUNT_FIRES), arrival->epoch,
-						step->limit);
+	if (step->limit != INJECT_FOREVER &&
+		!counter_take(step_counter(arrival, plan, index, counted, COUNT_FIRES), arrival->epoch,
+					  step->limit))
+		return false;
+	if (step->nth != 0)
+		arrival->hit = hit;
+	return true;
 }
 
-/* The chain of one item.  True ends the visit; `arrival->fires` when there is something to do. */
+/*
+ * Whether the step, which has just been visited, is over for this process: no later arrival of it can make
+ * it fire.  What a thread counts or is called says nothing of other threads.
+ */
 static bool
-walk_chain(InjectArrival *arrival, TablePlan *plan, TableItem *item)
+step_is_over(const InjectArrival *arrival, TablePlan *plan, unsigned index)
 {
-	counter_add(&item->hits, arrival->epoch);
+	const TableStep *step = arrival->step;
+	InjectScope scope =
+		step->scope == INJECT_SCOPE_DEFAULT ? INJECT_SCOPE_GLOBAL : (InjectScope) step->scope;
+
+	if (!role_matches(step, arrival->self))
+		return true;
+	if (scope == INJECT_SCOPE_THREAD)
+		return false;
+	if (step->nth != 0 && step->nth_end != INJECT_FOREVER &&
+		counter_read(step_counter(arrival, plan, index, scope, COUNT_HITS), arrival->epoch) >=
+			step->nth_end)
+		return true;
+	return step->limit != INJECT_FOREVER &&
+		   counter_read(step_counter(arrival, plan, index, scope, COUNT_FIRES), arrival->epoch) >=
+			   step->limit;
+}
+
+static void
+note_silence(const InjectArrival *arrival, uint64_t items)
+{
+	InjectSilence *silence = &arrival->self->silence[arrival->index];
+
+	if (arrival->self->thread_roles != 0 ||
+		active_plan(arrival->active)->watched[arrival->index] != 0)
+		return;
+	__atomic_store_n(&silence->items, items, __ATOMIC_RELAXED);
+	/* release: publishes `items`; pairs with the acquire in arrival_is_silent() */
+	__atomic_store_n(&silence->active, arrival->active, __ATOMIC_RELEASE);
+}
+
+static bool
+always_off(const TableStep *step, InjectActionKind kind)
+{
+	return kind == INJECT_OFF && step->chance == INJECT_ALWAYS && step->limit == INJECT_FOREVER &&
+		   step->nth == 0 && step->after == NO_POINT && step->role[0] == '\0' && !step->has_arg &&
+		   step->held == NO_POINT && step->in == NO_POINT;
+}
+
+static void
+count_item(const InjectArrival *arrival, unsigned index, CounterKind kind)
+{
+	bool own;
+	TableProc *slot = self_slot(arrival->self, &own);
+	TableCounter *counter = kind == COUNT_HITS ? &slot->item_hits[index] : &slot->item_fires[index];
+
+	if (own)
+		counter_add_own(counter, arrival->epoch);
+	else
+		counter_add(counter, arrival->epoch);
+}
+
+void
+inject_count_items(const InjectArrival *arrival, uint64_t items)
+{
+	for (; items != 0; items &= items - 1)
+		count_item(arrival, (unsigned) __builtin_ctzll(items), COUNT_HITS);
+}
+
+/* What became of the visit of a chain. */
+typedef enum ChainEnd
+{
+	CHAIN_PASSED, /* no step fired: the next item */
+	CHAIN_FIRED,
+	CHAIN_OFF,        /* the end of the visit, and nothing to do */
+	CHAIN_ALWAYS_OFF, /* the same, and will be each time */
+} ChainEnd;
+
+/* The chain of one item.  *over: no step before the end can ever fire here again. */
+static ChainEnd
+walk_chain(InjectArrival *arrival, TablePlan *plan, unsigned item_index, bool *over)
+{
+	const TableItem *item = &plan->items[item_index];
+
+	count_item(arrival, item_index, COUNT_HITS);
 	for (unsigned i = 0; i < item->step_count; i++)
 	{
 		unsigned index = item->first_step + i;
+		InjectActionKind kind;
 
-		if (index >= INJECT_MAX_STEPS || !copy_step(plan, index, arrival->active, &arrival->step))
-			return true;
+		if (index >= INJECT_MAX_STEPS || !copy_words(plan, index, arrival->active, 0,
+													 offsetof(TableStep, actions), arrival->step))
+		{
+			*over = false;
+			return CHAIN_OFF;
+		}
 		if (!gates_open(arrival, plan) || !step_fires(arrival, plan, index, i))
+		{
+			*over = *over && step_is_over(arrival, plan, index);
 			continue;
-		arrival->fires = arrival->step.actions[0].kind != INJECT_OFF;
-		counter_add(arrival->fires ? &item->fires : &item->skips, arrival->epoch);
-		return true;
+		}
+		if (!copy_words(plan, index, arrival->active, offsetof(TableStep, actions),
+						sizeof(TableStep), arrival->step))
+		{
+			*over = false;
+			return CHAIN_OFF;
+		}
+		kind = (InjectActionKind) arrival->step->actions[0].kind;
+		if (kind == INJECT_OFF)
+			return always_off(arrival->step, kind) ? CHAIN_ALWAYS_OFF : CHAIN_OFF;
+		arrival->fires = true;
+		count_item(arrival, item_index, COUNT_FIRES);
+		return CHAIN_FIRED;
 	}
-	counter_add(&item->skips, arrival->epoch);
-	return false;
+	return CHAIN_PASSED;
 }
 
 void
@@ -189,15 +296,18 @@ inject_decide(InjectArrival *arrival)
 {
 	TablePlan *plan = active_plan(arrival->active);
 	uint64_t items = __atomic_load_n(&plan->point_items[arrival->index], __ATOMIC_RELAXED);
+	uint64_t visited = 0;
+	bool over = true;
+	ChainEnd end = CHAIN_PASSED;
 
-	arrival->decided = true;
 	arrival->fires = false;
-	while (items != 0)
+	for (; items != 0 && end == CHAIN_PASSED; items &= items - 1)
 	{
 		unsigned index = (unsigned) __builtin_ctzll(items);
 
-		items &= items - 1;
-		if (walk_chain(arrival, plan, &plan->items[index]))
-			return;
+		visited |= UINT64_C(1) << index;
+		end = walk_chain(arrival, plan, index, &over);
 	}
+	if (over && (end == CHAIN_PASSED || end == CHAIN_ALWAYS_OFF))
+		note_silence(arrival, visited);
 }

@@ -2,9 +2,10 @@
  * fiu_adapter.c
  *		libfiu as the way in.
  *
- * Each point that a plan names is enabled in libfiu, once per process, with fiu_enable_external(); the hit
- * goes through fiu_fail(), and our callback, which runs under libfiu's read lock, only decides.  The
- * actions run after fiu_fail() has returned: none of them ever holds up another thread.
+ * Each point that a plan names is enabled in libfiu, once per process, with fiu_enable_external(); a fire
+ * goes through fiu_fail(), and our callback, which runs under libfiu's read lock, only says that it is one.
+ * What is no fire does not go there: libfiu costs some tens of nanoseconds, the plan a few.  The actions run
+ * after fiu_fail() has returned: none of them ever holds up another thread.
  *
  * libfiu is not asked
  *   - at INJECT_NO_MALLOC points: a miss of its cache calls malloc;
@@ -33,9 +34,8 @@
 
 static unsigned char enabled[INJECT_MAX_POINTS];
 static unsigned char open_bytes[INJECT_MAX_POINTS];
-static bool passthrough;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static _Thread_local InjectArrival *pending;
+static _Thread_local bool pending; /* the plan fires here and now */
 static _Thread_local bool inside_libfiu;
 
 /* Once, and others wait for it: libfiu crashes when it is asked anything before. */
@@ -46,17 +46,14 @@ initialise(void)
 }
 
 static int
-decide_callback(const char *name, int *failnum, void **failinfo, unsigned int *flags)
+fire_callback(const char *name, int *failnum, void **failinfo, unsigned int *flags)
 {
 	(void) name;
 	/* They point at libfiu's shared entry: not ours to change. */
 	(void) failnum;
 	(void) failinfo;
 	(void) flags;
-	if (pending == NULL)
-		return 0;
-	inject_decide(pending);
-	return pending->fires;
+	return pending;
 }
 
 static bool
@@ -77,7 +74,7 @@ enable_in_libfiu(const InjectArrival *arrival)
 		return true;
 	inside_libfiu = true;
 	pthread_once(&once, initialise);
-	good = fiu_enable_external(arrival->site->name, 1, NULL, 0, decide_callback) == 0;
+	good = fiu_enable_external(arrival->site->name, 1, NULL, 0, fire_callback) == 0;
 	inside_libfiu = false;
 	if (good)
 		__atomic_store_n(done, 1, __ATOMIC_RELAXED);
@@ -91,10 +88,10 @@ emulate(InjectArrival *arrival, void *failinfo)
 	const RegistryPoint *point = registry_find(arrival->site->name);
 	const int *errnos = point != NULL && point->spec != NULL ? point->spec->errnos : NULL;
 	intptr_t number = (intptr_t) failinfo;
-	TableAction *action = &arrival->step.actions[0];
+	TableAction *action = &arrival->step->actions[0];
 
-	memset(&arrival->step, 0, sizeof(arrival->step));
-	arrival->step.action_count = 1;
+	memset(arrival->step, 0, sizeof(*arrival->step));
+	arrival->step->action_count = 1;
 	arrival->fires = true;
 	if (errnos != NULL)
 	{
@@ -135,24 +132,22 @@ fiu_adapter_decide(InjectArrival *arrival)
 	bool planned = active_is_armed(arrival->active) &&
 				   __atomic_load_n(&plan->point_items[arrival->index], __ATOMIC_RELAXED) != 0;
 
-	if (passthrough && libfiu_allowed(arrival))
+	if (arrival->open && libfiu_allowed(arrival))
 	{
 		ask_user(arrival, planned);
 		return;
 	}
 	if (!planned)
 		return;
-	if (libfiu_allowed(arrival) && enable_in_libfiu(arrival))
-	{
-		pending = arrival;
-		inside_libfiu = true;
-		(void) fiu_fail(arrival->site->name);
-		inside_libfiu = false;
-		pending = NULL;
-	}
-	/* Somebody disabled the point in libfiu, or libfiu was not asked. */
-	if (!arrival->decided)
-		inject_decide(arrival);
+	inject_decide(arrival);
+	if (!libfiu_allowed(arrival) || !enable_in_libfiu(arrival) || !arrival->fires)
+		return;
+	pending = true;
+	inside_libfiu = true;
+	/* Should somebody have disabled the point in libfiu: the plan holds. */
+	(void) fiu_fail(arrival->site->name);
+	inside_libfiu = false;
+	pending = false;
 }
 
 const unsigned char *
@@ -164,7 +159,6 @@ fiu_adapter_open_bytes(void)
 void
 fiu_adapter_stop(void)
 {
-	passthrough = false;
 	for (int i = 0; i < registry_count(); i++)
 	{
 		const RegistryPoint *point = registry_at(i);
@@ -190,7 +184,6 @@ inject_fiu_passthrough(bool on, InjectError *error)
 		pthread_once(&once, initialise);
 		memset(open_bytes, 1, sizeof(open_bytes));
 	}
-	passthrough = on;
 	registry_bind(on ? open_bytes : inject_table->armed);
 	return INJECT_OK;
 }

@@ -26,16 +26,18 @@ typedef struct InjectArrival
 	const HoldfastInjectPoint *site;
 	unsigned index; /* of the point, in the table */
 	bool has_arg;
+	bool open; /* passthrough: libfiu's users are asked */
 	int64_t arg;
+	const void *caller; /* in whose code the point or the call stands */
 	InjectSelf *self;
-	uint64_t hit; /* the how-manieth of the point */
+	/* of this process at this point; once a step with `#` has fired, the number that it counted */
+	uint64_t hit;
 
 	/* filled in by the decision */
-	bool decided; /* somebody looked */
-	bool fires;   /* step holds what to do */
+	bool fires; /* step holds what to do */
 	uint64_t epoch;
 	uint64_t active;
-	TableStep step;
+	TableStep *step; /* room of inject_arrive()'s, gone when it returns */
 
 	/* filled in by the actions */
 	InjectVerdict verdict;
@@ -49,8 +51,13 @@ typedef struct InjectArrival
  */
 void inject_arrive(InjectArrival *arrival);
 
-/* Count and decide for `self` at `index`, which are filled in; acting is the caller's. */
+/*
+ * Count and decide for `self` at `index`, with room at `step`, which are filled in; acting is the caller's.
+ */
 void inject_judge(InjectArrival *arrival);
+
+/* decide.c: visits of items. */
+void inject_count_items(const InjectArrival *arrival, uint64_t items);
 
 /* decide.c: which step of the armed plan fires, by the table alone.  Async-signal-safe. */
 void inject_decide(InjectArrival *arrival);
@@ -66,10 +73,33 @@ void inject_signal_self(int number);
 void inject_park(const InjectArrival *arrival, unsigned tag, int64_t barrier_count);
 void wait_release_all(TablePlan *plan);
 
+/* Whether a decision can come to anything here, as far as this process knows.  decide.c finds out. */
+static inline bool
+arrival_is_silent(const InjectArrival *arrival)
+{
+	/* acquire: pairs with the release in note_silence() (decide.c) */
+	return __atomic_load_n(&arrival->self->silence[arrival->index].active, __ATOMIC_ACQUIRE) ==
+		   arrival->active;
+}
+
+/* caller.c: is the point, or the call, in the code of that function? */
+bool inject_in_function(const InjectArrival *arrival, unsigned name_index, const char *name);
+
 /* callbacks.c */
+void inject_throw(void);
+bool inject_can_throw(void);
+bool inject_throw_known(void);
 void inject_run_callback(const char *name, const char *point);
 bool inject_callback_known(const char *name);
 bool inject_held_known(void);
+const char *inject_held_problem(const char *lock);
+
+/* held.c: not in programs without the library */
+bool inject_held_by_library(const char *lock) __attribute__((weak));
+/* What is wrong with such a name; NULL: nothing that could be known. */
+const char *inject_held_by_library_problem(const char *lock) __attribute__((weak));
+
+/* callbacks.c */
 bool inject_held(const char *lock);
 
 #endif

@@ -13,6 +13,7 @@
 #include "error.h"
 #include "hit.h"
 #include "registry.h"
+#include "symbol.h"
 
 /* An action at a point, as far as one sentence needs it. */
 typedef struct Check
@@ -79,6 +80,8 @@ check_capability(const Check *check)
 		[INJECT_CORRUPT] = {INJECT_CAN_CORRUPT, "no data pass there"},
 		[INJECT_TORN] = {INJECT_CAN_TORN, "nothing is written there"},
 		[INJECT_JUMP] = {INJECT_CAN_JUMP, "no clock is read there"},
+		[INJECT_THROW] = {INJECT_CAN_THROW,
+						  "a jump out of there leaves others spinning, or a handler"},
 		[INJECT_CALL] = {INJECT_CAN_CALL, "an unknown function may call malloc, which is not safe"},
 	};
 	InjectActionKind kind = check->action->kind;
@@ -93,7 +96,8 @@ check_capability(const Check *check)
 static bool
 ends_process(InjectActionKind kind)
 {
-	return kind == INJECT_KILL || kind == INJECT_EXIT || kind == INJECT_ABORT;
+	return kind == INJECT_KILL || kind == INJECT_EXIT || kind == INJECT_ABORT ||
+		   kind == INJECT_THROW;
 }
 
 static bool
@@ -118,7 +122,7 @@ check_combination(const InjectStep *step, InjectError *error)
 			return inject_fail_at(error, action->place, NULL, "off stands alone");
 		if (i > 0 && ends_process(step->actions[i - 1].kind))
 			return inject_fail_at(error, action->place, NULL,
-								  "%s is never reached: the process ends with %s before it",
+								  "%s is never reached: nothing comes after the %s before it",
 								  inject_action_name(action->kind),
 								  inject_action_name(step->actions[i - 1].kind));
 		verdicts += is_verdict(action->kind);
@@ -129,6 +133,10 @@ check_combination(const InjectStep *step, InjectError *error)
 		if (action->kind == INJECT_CALL && !inject_callback_known(action->name))
 			return inject_fail_at(error, action->place, NULL,
 								  "no function is registered under the name \"%s\"", action->name);
+		if (action->kind == INJECT_THROW && !inject_throw_known())
+			return inject_fail_at(error, action->place, NULL,
+								  "throw is not possible: this program catches nothing "
+								  "(inject_set_catch)");
 	}
 	return INJECT_OK;
 }
@@ -138,12 +146,12 @@ check_filters(const InjectStep *step, InjectError *error)
 {
 	InjectPointInfo info;
 
-	if (step->in[0] != '\0')
-		return inject_fail_at(error, step->in_place, NULL,
-							  "in= is not possible: the caller's stack is not walked at a point");
 	if (step->held[0] != '\0' && !inject_held_known())
 		return inject_fail_at(error, step->held_place, NULL,
 							  "held= is not possible: this program has no probe for held locks");
+	if (step->held[0] != '\0' && inject_held_problem(step->held) != NULL)
+		return inject_fail_at(error, step->held_place, NULL, "held=%s: %s", step->held,
+							  inject_held_problem(step->held));
 	if (step->after_hits != 0 && !inject_point_find(step->after, &info))
 		return inject_fail_at(error, step->after_place, inject_point_suggest(step->after),
 							  "no point is called \"%s\"", step->after);
@@ -203,6 +211,29 @@ check_at_point(const InjectPlan *plan, const InjectItem *item, const InjectPoint
 	return INJECT_OK;
 }
 
+/* No place that the item covers is in that function, nor could be: it is not in this program at all. */
+static InjectStatus
+check_functions(const InjectPlan *plan, const InjectItem *item, InjectError *error)
+{
+	for (int i = 0; i < item->step_count; i++)
+	{
+		const InjectStep *step = &plan->steps[item->first_step + i];
+		const char *nearest = NULL;
+		InjectPointInfo point;
+		bool possible = step->in[0] == '\0';
+
+		for (int j = 0; !possible && inject_point_at(j, &point); j++)
+			possible = point_name_matches(item->point, point.name) &&
+					   (registry_find(point.name) == NULL ||
+						registry_is_in(point.name, step->in, &nearest));
+		/* what the compiler has put the place into, or a caller that it has taken in */
+		if (!possible && !symbol_exists("/proc/self/exe", step->in))
+			return inject_fail_at(error, step->in_place, nearest, "\"%s\" is in no function \"%s\"",
+								  item->point, step->in);
+	}
+	return INJECT_OK;
+}
+
 static InjectStatus
 check_item(const InjectPlan *plan, const InjectItem *item, InjectError *error)
 {
@@ -220,7 +251,7 @@ check_item(const InjectPlan *plan, const InjectItem *item, InjectError *error)
 	if (status == INJECT_OK && !any)
 		status = inject_fail_at(error, item->place, inject_point_suggest(item->point),
 								"no point is called \"%s\"", item->point);
-	return status;
+	return status == INJECT_OK ? check_functions(plan, item, error) : status;
 }
 
 /* Distinct names are interned in the table, so there is an end to them. */
@@ -246,6 +277,7 @@ add_name(NameSet *set, const char *name)
 static InjectStatus
 check_limits(const InjectPlan *plan, InjectError *error)
 {
+	static const char too_many[] = "a plan has at most %d names of locks and functions";
 	NameSet tags = {.limit = INJECT_MAX_TAGS};
 	NameSet names = {.limit = TABLE_NAMES};
 
@@ -254,9 +286,9 @@ check_limits(const InjectPlan *plan, InjectError *error)
 		const InjectStep *step = &plan->steps[i];
 
 		if (step->held[0] != '\0' && !add_name(&names, step->held))
-			return inject_fail_at(error, step->held_place, NULL,
-								  "a plan has at most %d names of locks and functions",
-								  TABLE_NAMES);
+			return inject_fail_at(error, step->held_place, NULL, too_many, TABLE_NAMES);
+		if (step->in[0] != '\0' && !add_name(&names, step->in))
+			return inject_fail_at(error, step->in_place, NULL, too_many, TABLE_NAMES);
 		for (int j = 0; j < step->action_count; j++)
 		{
 			const InjectAction *action = &step->actions[j];
@@ -266,9 +298,7 @@ check_limits(const InjectPlan *plan, InjectError *error)
 				return inject_fail_at(error, action->place, NULL, "a plan has at most %d tags",
 									  INJECT_MAX_TAGS);
 			if (action->kind == INJECT_CALL && !add_name(&names, action->name))
-				return inject_fail_at(error, action->place, NULL,
-									  "a plan has at most %d names of locks and functions",
-									  TABLE_NAMES);
+				return inject_fail_at(error, action->place, NULL, too_many, TABLE_NAMES);
 		}
 	}
 	return INJECT_OK;

@@ -46,6 +46,7 @@ static const struct
 	[INJECT_COUNT] = {"count", PLAN_NO_ARGUMENT},
 	[INJECT_CALL] = {"call", PLAN_NAME_ARGUMENT},
 	[INJECT_JUMP] = {"jump", PLAN_JUMP_ARGUMENT},
+	[INJECT_THROW] = {"throw", PLAN_NO_ARGUMENT},
 };
 
 static const struct

@@ -108,6 +108,10 @@ registry_actions(int context, const InjectCallSpec *spec)
 		actions |= INJECT_CAN_SLEEP;
 	if ((context & INJECT_NO_MALLOC) == 0)
 		actions |= INJECT_CAN_CALL;
+	if ((context & (INJECT_NO_MALLOC | INJECT_NO_SLEEP)) == 0)
+		actions |= INJECT_CAN_THROW;
+	if ((context & INJECT_STEP_FOLLOWS) != 0)
+		actions |= INJECT_CAN_SKIP;
 	if (spec != NULL)
 		actions |= spec->actions;
 	return actions;
@@ -135,6 +139,27 @@ registry_find(const char *name)
 	pthread_once(&once, build);
 	position = find_position(name, &found);
 	return found ? &points[position] : NULL;
+}
+
+bool
+registry_is_in(const char *point, const char *function, const char **nearest)
+{
+	const char *candidates[16];
+	size_t count = 0;
+
+	for (HoldfastInjectPoint *const *entry = __start_holdfast_points;
+		 entry < __stop_holdfast_points; entry++)
+	{
+		if (*entry == NULL || strcmp((*entry)->name, point) != 0)
+			continue;
+		if ((*entry)->function == NULL || strcmp((*entry)->function, function) == 0)
+			return true;
+		if (count < sizeof(candidates) / sizeof(candidates[0]))
+			candidates[count++] = (*entry)->function;
+	}
+	if (nearest != NULL && inject_suggest(function, candidates, count) != NULL)
+		*nearest = inject_suggest(function, candidates, count);
+	return false;
 }
 
 bool

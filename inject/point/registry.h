@@ -24,6 +24,12 @@ int registry_count(void);
 RegistryPoint *registry_at(int index);
 RegistryPoint *registry_find(const char *name);
 
+/*
+ * Whether some place of the point is written in that function, or is a call, which may be made anywhere.
+ * `nearest`, when not NULL, is given the function that is most like it.
+ */
+bool registry_is_in(const char *point, const char *function, const char **nearest);
+
 /* More names than a table can hold. */
 bool registry_overflowed(void);
 

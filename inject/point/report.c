@@ -14,6 +14,7 @@
 #include "error.h"
 #include "identity.h"
 #include "registry.h"
+#include "symbol.h"
 #include "table.h"
 
 static uint64_t
@@ -33,15 +34,28 @@ bounded(uint32_t *count, uint32_t limit)
 
 /* ---- points ---- */
 
+/* A fire is counted after its hit: whoever is between the two, or died there, has skipped so far. */
+static uint64_t
+rest_of(uint64_t hits, uint64_t fires)
+{
+	return hits > fires ? hits - fires : 0;
+}
+
 static void
 describe_counters(unsigned index, InjectPointInfo *info)
 {
-	const TablePoint *point = &inject_table->points[index];
 	uint64_t active = active_load();
+	uint32_t count = bounded(&inject_table->proc_count, INJECT_MAX_PROCS);
 
-	info->hits = counter_read(&point->hits, active_epoch(active));
-	info->fires = counter_read(&point->fires, active_epoch(active));
-	info->skips = counter_read(&point->skips, active_epoch(active));
+	/* COMMON_SLOT too */
+	for (uint32_t i = 0; i <= count; i++)
+	{
+		const TableProc *proc = &inject_table->procs[i < count ? i : COMMON_SLOT];
+
+		info->fires += counter_read(&proc->fires[index], active_epoch(active));
+		info->hits += counter_read(&proc->hits[index], active_epoch(active));
+	}
+	info->skips = rest_of(info->hits, info->fires);
 	info->armed = active_is_armed(active) && active_plan(active)->point_items[index] != 0;
 }
 
@@ -62,6 +76,7 @@ describe_local(const RegistryPoint *point, InjectPointInfo *info)
 	info->sites = point->sites;
 	info->context = point->context;
 	info->corpse = point->first->corpse;
+	info->function = point->first->function != NULL ? point->first->function : "";
 	info->actions = point->actions;
 	describe_spec(point->spec, info);
 	if (point->index != NO_POINT && inject_table != NULL)
@@ -71,6 +86,7 @@ describe_local(const RegistryPoint *point, InjectPointInfo *info)
 static void
 describe_foreign(unsigned index, InjectPointInfo *info)
 {
+	/* the table outlives what `info` is used for; its names are written once */
 	const TablePoint *point = &inject_table->points[index];
 	const InjectCallSpec *spec;
 
@@ -78,8 +94,10 @@ describe_foreign(unsigned index, InjectPointInfo *info)
 	memcpy(info->name, point->name, sizeof(info->name));
 	info->name[sizeof(info->name) - 1] = '\0';
 	spec = inject_call_spec(info->name);
-	info->file = "";
+	info->file = point->file;
+	info->line = point->line;
 	info->corpse = "";
+	info->function = "";
 	info->context = (int) point->context;
 	info->actions = registry_actions(info->context, spec);
 	describe_spec(spec, info);
@@ -169,6 +187,20 @@ inject_point_suggest(const char *name)
 
 /* ---- processes ---- */
 
+/* Without those who had the slot before. */
+static uint64_t
+own_hits(const TableProc *proc, unsigned point, uint64_t epoch)
+{
+	return counter_read(&proc->hits[point], epoch) - counter_read(&proc->hits_before[point], epoch);
+}
+
+static uint64_t
+own_fires(const TableProc *proc, unsigned point, uint64_t epoch)
+{
+	return counter_read(&proc->fires[point], epoch) -
+		   counter_read(&proc->fires_before[point], epoch);
+}
+
 /* The n-th slot in use. */
 static TableProc *
 find_proc(int nth)
@@ -190,6 +222,26 @@ find_proc(int nth)
 }
 
 static void
+describe_caller(const TableProc *proc, InjectProcInfo *info)
+{
+	char module[TABLE_MODULE + 1] = "";
+	char symbol[INJECT_NAME_SIZE];
+	const char *name;
+
+	memcpy(module, proc->last_module, TABLE_MODULE);
+	if (module[0] == '\0')
+		return;
+	name = strrchr(module, '/') != NULL ? strrchr(module, '/') + 1 : module;
+	/* the byte before: what is returned to may be the next function's */
+	if (symbol_at(module, proc->last_offset, symbol, sizeof(symbol)))
+		snprintf(info->last_caller, sizeof(info->last_caller), "%s (%s+0x%llx)", symbol, name,
+				 (unsigned long long) proc->last_offset);
+	else
+		snprintf(info->last_caller, sizeof(info->last_caller), "%s+0x%llx", name,
+				 (unsigned long long) proc->last_offset);
+}
+
+static void
 describe_last_fire(const TableProc *proc, uint64_t epoch, InjectProcInfo *info)
 {
 	uint64_t last = __atomic_load_n(&proc->last_fire, __ATOMIC_RELAXED);
@@ -198,6 +250,10 @@ describe_last_fire(const TableProc *proc, uint64_t epoch, InjectProcInfo *info)
 	if (last == 0 || (last >> 34 & 0xffff) != (epoch & 0xffff))
 		return;
 	memcpy(info->last_point, inject_table->points[last >> 55].name, INJECT_NAME_SIZE);
+	memcpy(info->last_file, proc->last_file, sizeof(info->last_file));
+	info->last_file[sizeof(info->last_file) - 1] = '\0';
+	info->last_line = proc->last_line;
+	describe_caller(proc, info);
 	info->last_hit = last & ((UINT64_C(1) << 34) - 1);
 	if (action != NULL)
 		snprintf(info->last_action, sizeof(info->last_action), "%s", action);
@@ -220,10 +276,12 @@ inject_proc_at(int index, InjectProcInfo *info)
 	info->role[sizeof(info->role) - 1] = '\0';
 	info->ordinal = proc->ordinal;
 	count = bounded(&inject_table->point_count, INJECT_MAX_POINTS);
+	memcpy(info->program, proc->program, sizeof(info->program));
+	info->program[sizeof(info->program) - 1] = '\0';
 	for (uint32_t i = 0; i < count; i++)
 	{
-		info->hits += counter_read(&proc->hits[i], epoch);
-		info->fires += counter_read(&proc->fires[i], epoch);
+		info->hits += own_hits(proc, i, epoch);
+		info->fires += own_fires(proc, i, epoch);
 	}
 	describe_last_fire(proc, epoch, info);
 	return true;
@@ -237,8 +295,8 @@ inject_proc_point(int index, const char *point, uint64_t *hits, uint64_t *fires)
 
 	if (at == NO_POINT)
 		return false;
-	*hits = counter_read(&proc->hits[at], current_epoch());
-	*fires = counter_read(&proc->fires[at], current_epoch());
+	*hits = own_hits(proc, at, current_epoch());
+	*fires = own_fires(proc, at, current_epoch());
 	return true;
 }
 
@@ -264,6 +322,7 @@ bool
 inject_item_at(int index, InjectItemInfo *info)
 {
 	uint64_t active;
+	uint32_t count;
 	const TableItem *item;
 
 	if (inject_table == NULL || index < 0)
@@ -275,9 +334,16 @@ inject_item_at(int index, InjectItemInfo *info)
 	memcpy(info->point, item->point, sizeof(info->point));
 	memcpy(info->text, item->text, sizeof(info->text));
 	info->can_fire = item->can_fire != 0;
-	info->hits = counter_read(&item->hits, active_epoch(active));
-	info->fires = counter_read(&item->fires, active_epoch(active));
-	info->skips = counter_read(&item->skips, active_epoch(active));
+	count = bounded(&inject_table->proc_count, INJECT_MAX_PROCS);
+	info->hits = info->fires = 0;
+	for (uint32_t i = 0; i <= count; i++)
+	{
+		const TableProc *proc = &inject_table->procs[i < count ? i : COMMON_SLOT];
+
+		info->fires += counter_read(&proc->item_fires[index], active_epoch(active));
+		info->hits += counter_read(&proc->item_hits[index], active_epoch(active));
+	}
+	info->skips = rest_of(info->hits, info->fires);
 	return true;
 }
 

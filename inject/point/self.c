@@ -25,11 +25,7 @@
 #include "error.h"
 #include "identity.h"
 
-#define STATE_NEW      0
-#define STATE_CLAIMING 1
-#define STATE_READY    2
-
-static InjectSelf *self_pages;
+InjectSelf *inject_self_pages;
 static bool handlers_installed;
 static uint64_t lineage;    /* copied by fork, then changed in the child */
 static bool lineage_known;  /* false in a program that was just executed */
@@ -57,15 +53,15 @@ before_fork(void)
 static void
 after_fork_in_child(void)
 {
-	if (self_pages == NULL)
+	if (inject_self_pages == NULL)
 		return;
 	/* Wiped already where the kernel can; the same again where it cannot. */
-	if (self_pages->state != STATE_NEW)
-		memset(self_pages, 0, sizeof(*self_pages));
+	if (inject_self_pages->state != SELF_NEW)
+		memset(inject_self_pages, 0, sizeof(*inject_self_pages));
 	lineage = mix(lineage + mix(fork_count));
 	fork_count = 0;
-	self_pages->fork_known = 1;
-	self_pages->libfiu_safe = !forked_from_threads;
+	inject_self_pages->fork_known = 1;
+	inject_self_pages->libfiu_safe = !forked_from_threads;
 }
 
 InjectStatus
@@ -84,20 +80,20 @@ self_start(InjectError *error)
 		return inject_fail(error, INJECT_SYSTEM_ERROR, "cannot install the fork handlers");
 	}
 	handlers_installed = true;
-	self_pages = pages;
+	inject_self_pages = pages;
 	lineage = 0;
 	lineage_known = false;
-	self_pages->fork_known = 1;
-	self_pages->libfiu_safe = 1;
+	inject_self_pages->fork_known = 1;
+	inject_self_pages->libfiu_safe = 1;
 	return INJECT_OK;
 }
 
 void
 self_stop(void)
 {
-	InjectSelf *pages = self_pages;
+	InjectSelf *pages = inject_self_pages;
 
-	self_pages = NULL;
+	inject_self_pages = NULL;
 	if (pages != NULL)
 		munmap(pages, sizeof(*pages));
 }
@@ -127,14 +123,21 @@ static void
 take_slot(TableProc *proc, uint32_t index)
 {
 	uint32_t count = __atomic_load_n(&inject_table->proc_count, __ATOMIC_RELAXED);
+	uint32_t points = __atomic_load_n(&inject_table->point_count, __ATOMIC_RELAXED);
 	uint32_t serial;
 
 	__atomic_store_n(&proc->serial, 0, __ATOMIC_RELEASE);
 	memset(proc->role, 0, sizeof(proc->role));
+	memset(proc->program, 0, sizeof(proc->program));
+	(void) prctl(PR_GET_NAME, proc->program);
 	proc->ordinal = 0;
 	__atomic_store_n(&proc->last_fire, 0, __ATOMIC_RELAXED);
-	memset(proc->hits, 0, sizeof(proc->hits));
-	memset(proc->fires, 0, sizeof(proc->fires));
+	/* What those before us counted stays in the sums.  Once more by the next, should we die here. */
+	for (uint32_t i = 0; i < points && i < INJECT_MAX_POINTS; i++)
+	{
+		proc->hits_before[i] = proc->hits[i];
+		proc->fires_before[i] = proc->fires[i];
+	}
 	/* A walk sees as many slots as were ever taken.  relaxed: each slot's serial publishes itself. */
 	while (count <= index &&
 		   !__atomic_compare_exchange_n(&inject_table->proc_count, &count, index + 1, false,
@@ -210,27 +213,18 @@ name_slot(TableProc *slot, const char *program)
 	copy_role(slot->role, name);
 }
 
-static void
-name_by_program(TableProc *slot)
-{
-	char name[INJECT_ROLE_SIZE] = ""; /* PR_GET_NAME gives at most 16 */
-
-	if (prctl(PR_GET_NAME, name) == 0)
-		name_slot(slot, name);
-}
-
 InjectSelf *
 self_get(void)
 {
-	InjectSelf *self = self_pages;
-	uint32_t state = STATE_NEW;
+	InjectSelf *self = inject_self_pages;
+	uint32_t state = SELF_NEW;
 
 	if (self == NULL || inject_table == NULL)
 		return NULL;
 	/* acquire: pairs with the release below, in the thread that claimed */
-	if (__atomic_load_n(&self->state, __ATOMIC_ACQUIRE) != STATE_NEW)
+	if (__atomic_load_n(&self->state, __ATOMIC_ACQUIRE) != SELF_NEW)
 		return self;
-	if (!__atomic_compare_exchange_n(&self->state, &state, STATE_CLAIMING, false, __ATOMIC_ACQUIRE,
+	if (!__atomic_compare_exchange_n(&self->state, &state, SELF_CLAIMING, false, __ATOMIC_ACQUIRE,
 									 __ATOMIC_RELAXED))
 		return self;
 	self->identity = identity_read_self();
@@ -247,20 +241,29 @@ self_get(void)
 			lineage = mix(lineage + self->serial);
 		inject_table->procs[self->slot].lineage = lineage;
 		if (named_by_program)
-			name_by_program(&inject_table->procs[self->slot]);
+			name_slot(&inject_table->procs[self->slot], inject_table->procs[self->slot].program);
 	}
 	lineage_known = true;
-	__atomic_store_n(&self->state, STATE_READY, __ATOMIC_RELEASE);
+	if (self->serial != 0)
+		self->proc = &inject_table->procs[self->slot];
+	__atomic_store_n(&self->state, SELF_READY, __ATOMIC_RELEASE);
 	return self;
 }
 
 TableProc *
-self_slot(InjectSelf *self)
+self_slot(InjectSelf *self, bool *own)
 {
 	/* acquire: as in self_get(); while another thread is claiming there is no slot */
-	if (__atomic_load_n(&self->state, __ATOMIC_ACQUIRE) != STATE_READY || self->serial == 0)
-		return NULL;
-	return &inject_table->procs[self->slot];
+	*own = __atomic_load_n(&self->state, __ATOMIC_ACQUIRE) == SELF_READY && self->serial != 0;
+	return *own ? self->proc : &inject_table->procs[COMMON_SLOT];
+}
+
+/* What could not happen to who we were may happen to who we are. */
+static void
+forget_silence(InjectSelf *self)
+{
+	for (int i = 0; i < INJECT_MAX_POINTS; i++)
+		__atomic_store_n(&self->silence[i].active, 0, __ATOMIC_RELEASE);
 }
 
 InjectThread *
@@ -279,11 +282,12 @@ self_role(InjectSelf *self)
 {
 	InjectThread *thread = self_thread(self);
 	TableProc *slot;
+	bool own;
 
 	if (thread->has_role)
 		return (InjectRole){thread->role, thread->ordinal};
-	slot = self_slot(self);
-	if (slot == NULL)
+	slot = self_slot(self, &own);
+	if (!own)
 		return (InjectRole){"", 0};
 	return (InjectRole){slot->role, slot->ordinal};
 }
@@ -302,12 +306,14 @@ void
 inject_set_role(const char *role, int ordinal)
 {
 	InjectSelf *self = self_get();
-	TableProc *slot = self == NULL ? NULL : self_slot(self);
+	bool own = false;
+	TableProc *slot = self == NULL ? NULL : self_slot(self, &own);
 
-	if (slot == NULL || role == NULL)
+	if (!own || role == NULL)
 		return;
 	copy_role(slot->role, role);
 	slot->ordinal = ordinal;
+	forget_silence(self);
 }
 
 void
@@ -319,6 +325,8 @@ inject_set_thread_role(const char *role, int ordinal)
 	if (self == NULL)
 		return;
 	thread = self_thread(self);
+	__atomic_store_n(&self->thread_roles, 1, __ATOMIC_RELAXED);
+	forget_silence(self);
 	thread->has_role = role != NULL;
 	if (role != NULL)
 		copy_role(thread->role, role);
@@ -330,12 +338,16 @@ self_name_by_program(void)
 {
 	InjectSelf *self;
 	TableProc *slot;
+	bool own = false;
 
 	named_by_program = true;
 	self = self_get();
-	slot = self == NULL ? NULL : self_slot(self);
-	if (slot != NULL)
-		name_by_program(slot);
+	slot = self == NULL ? NULL : self_slot(self, &own);
+	if (!own)
+		return;
+	(void) prctl(PR_GET_NAME, slot->program); /* the slot may be from before exec */
+	name_slot(slot, slot->program);
+	forget_silence(self);
 }
 
 bool
@@ -351,15 +363,21 @@ self_adopt(InjectSelf *self, pid_t pid)
 	self->serial = slot->serial;
 	slot->lineage = mix(self->serial);
 	self->fork_known = 1;
-	self->state = STATE_READY;
+	self->proc = slot;
+	self->state = SELF_READY;
 	return true;
 }
 
 void
 self_name(InjectSelf *self, const char *program)
 {
-	TableProc *slot = self_slot(self);
+	bool own;
+	TableProc *slot = self_slot(self, &own);
 
-	if (slot != NULL)
-		name_slot(slot, program);
+	if (!own)
+		return;
+	memset(slot->program, 0, sizeof(slot->program));
+	memcpy(slot->program, program, strnlen(program, sizeof(slot->program) - 1));
+	name_slot(slot, program);
+	forget_silence(self);
 }

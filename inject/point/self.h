@@ -7,14 +7,33 @@
 
 #include "table.h"
 
+/* A point where the plan `active` can do nothing to this process, whatever it does there. */
+typedef struct InjectSilence
+{
+	uint64_t active; /* 0: not known to be so */
+	uint64_t items;  /* that are visited there all the same */
+} InjectSilence;
+
+typedef enum SelfState
+{
+	SELF_NEW, /* what wiped pages say */
+	SELF_CLAIMING,
+	SELF_READY,
+} SelfState;
+
 typedef struct InjectSelf
 {
 	TableIdentity identity;
-	uint32_t state;  /* self.c's */
+	TableProc *proc; /* the slot; NULL: none */
+	uint32_t
+		state; /* SelfState; release: what is above is true.  Pairs with the acquires of readers */
 	uint32_t serial; /* never the same for two processes of a table; 0: no slot */
 	uint32_t slot;
 	uint32_t fork_known; /* 1: the initial process or a fork() seen by our handlers; 0: raw clone */
 	uint32_t libfiu_safe;
+	uint32_t
+		thread_roles; /* some thread had a role of its own: what is silent for one may not be for another */
+	InjectSilence silence[INJECT_MAX_POINTS];
 	TableCounter step_hits[INJECT_MAX_STEPS];
 	TableCounter step_fires[INJECT_MAX_STEPS];
 } InjectSelf;
@@ -36,6 +55,9 @@ typedef struct InjectRole
 	int ordinal;
 } InjectRole;
 
+/* Of this process, NULL without a mapping; for self_get(). */
+extern InjectSelf *inject_self_pages;
+
 /* Once per mapping, before points are armed. */
 InjectStatus self_start(InjectError *error);
 void self_stop(void);
@@ -43,8 +65,8 @@ void self_stop(void);
 /* The calling process, its slot claimed if one could be.  Async-signal-safe; NULL without a mapping. */
 InjectSelf *self_get(void);
 
-/* Its slot; NULL when all are taken by the living. */
-TableProc *self_slot(InjectSelf *self);
+/* Its slot; COMMON_SLOT's, with *own false, when all are taken by the living. */
+TableProc *self_slot(InjectSelf *self, bool *own);
 
 InjectThread *self_thread(InjectSelf *self);
 

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/single_threaded.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -28,6 +29,7 @@
 #include "error.h"
 #include "fiu_adapter.h"
 #include "identity.h"
+#include "own_word.h"
 #include "registry.h"
 #include "self.h"
 
@@ -35,25 +37,31 @@
 #define EXPORT_FD_LOW 200  /* out of the way of programs that count on small descriptors */
 #define NEEDED_SEALS  (F_SEAL_SHRINK | F_SEAL_GROW)
 
-#define COUNT_BITS 48
-#define COUNT_MASK ((UINT64_C(1) << COUNT_BITS) - 1)
-
 InjectTable *inject_table;
 static int table_fd = -1;
 
 /* ---- counters ---- */
-
-static uint64_t
-tag_of(uint64_t epoch)
-{
-	return epoch & 0xffff;
-}
 
 /* Whether `tag` is of an epoch before that of `now`, in 16-bit arithmetic that wraps. */
 static bool
 tag_is_older(uint64_t tag, uint64_t now)
 {
 	return (int16_t) (uint16_t) (now - tag) > 0;
+}
+
+/* One more for `epoch`; false when the counter is of a later one. */
+static bool
+next_count(TableCounter before, uint64_t epoch, TableCounter *after)
+{
+	uint64_t tag = before >> COUNTER_BITS;
+
+	if (tag == counter_tag(epoch))
+		*after = before + 1;
+	else if (before == 0 || tag_is_older(tag, counter_tag(epoch)))
+		*after = counter_tag(epoch) << COUNTER_BITS | 1;
+	else
+		return false;
+	return true;
 }
 
 /* relaxed throughout: a counter publishes nothing but itself; readers wait for the process's end first. */
@@ -65,17 +73,28 @@ counter_add(TableCounter *counter, uint64_t epoch)
 
 	do
 	{
-		uint64_t tag = before >> COUNT_BITS;
-
-		if (tag == tag_of(epoch))
-			after = before + 1;
-		else if (before == 0 || tag_is_older(tag, tag_of(epoch)))
-			after = tag_of(epoch) << COUNT_BITS | 1;
-		else
+		if (!next_count(before, epoch, &after))
 			return 0;
 	} while (!__atomic_compare_exchange_n(counter, &before, after, true, __ATOMIC_RELAXED,
 										  __ATOMIC_RELAXED));
-	return after & COUNT_MASK;
+	return after & COUNTER_MASK;
+}
+
+uint64_t
+counter_add_own(TableCounter *counter, uint64_t epoch)
+{
+	TableCounter before = __atomic_load_n(counter, __ATOMIC_RELAXED);
+	TableCounter after;
+
+	/* A raw clone() may make threads that the C library does not know of: then a count can be lost. */
+	if (!__libc_single_threaded)
+		return counter_add(counter, epoch);
+	do
+	{
+		if (!next_count(before, epoch, &after))
+			return 0;
+	} while (!own_word_exchange(counter, &before, after));
+	return after & COUNTER_MASK;
 }
 
 bool
@@ -86,12 +105,12 @@ counter_take(TableCounter *counter, uint64_t epoch, uint64_t limit)
 
 	do
 	{
-		uint64_t tag = before >> COUNT_BITS;
-		uint64_t count = tag == tag_of(epoch) ? before & COUNT_MASK : 0;
+		uint64_t tag = before >> COUNTER_BITS;
+		uint64_t count = tag == counter_tag(epoch) ? before & COUNTER_MASK : 0;
 
-		if (count >= limit || (before != 0 && tag_is_older(tag_of(epoch), tag)))
+		if (count >= limit || (before != 0 && tag_is_older(counter_tag(epoch), tag)))
 			return false;
-		after = tag_of(epoch) << COUNT_BITS | (count + 1);
+		after = counter_tag(epoch) << COUNTER_BITS | (count + 1);
 	} while (!__atomic_compare_exchange_n(counter, &before, after, true, __ATOMIC_RELAXED,
 										  __ATOMIC_RELAXED));
 	return true;
@@ -102,7 +121,7 @@ counter_read(const TableCounter *counter, uint64_t epoch)
 {
 	TableCounter value = __atomic_load_n(counter, __ATOMIC_RELAXED);
 
-	return value >> COUNT_BITS == tag_of(epoch) ? value & COUNT_MASK : 0;
+	return value >> COUNTER_BITS == counter_tag(epoch) ? value & COUNTER_MASK : 0;
 }
 
 /* ---- the writers' lock ---- */
@@ -177,6 +196,17 @@ adopt_into_plan(unsigned index)
 	__atomic_store_n(&plan->point_items[index], items, __ATOMIC_RELAXED);
 }
 
+void
+copy_end(char *to, size_t size, const char *from)
+{
+	size_t length = strlen(from);
+
+	if (length >= size)
+		from += length - (size - 1);
+	memset(to, 0, size);
+	memcpy(to, from, length < size ? length : size - 1);
+}
+
 static bool
 append_point(RegistryPoint *point)
 {
@@ -187,6 +217,8 @@ append_point(RegistryPoint *point)
 		return false;
 	memset(entry, 0, sizeof(*entry));
 	memcpy(entry->name, point->first->name, strlen(point->first->name));
+	copy_end(entry->file, sizeof(entry->file), point->first->file);
+	entry->line = point->first->line;
 	entry->context = (uint32_t) point->context;
 	/* release: publishes the entry; pairs with the acquire in table_find_point() */
 	__atomic_store_n(&inject_table->point_count, count + 1, __ATOMIC_RELEASE);

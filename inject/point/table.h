@@ -7,7 +7,7 @@
  *		+------------------+
  *		| head             |  magic, version, size; writers' lock; active plan; observe
  *		| armed[points]    |  the byte each point tests; 64-byte aligned
- *		| points[]         |  append only: name, context, counters
+ *		| points[]         |  append only: name, context, place
  *		| plans[2]         |  compiled; one is active, the other is being written
  *		| waiters[]        |  who is parked where
  *		| procs[]          |  who is, and what each process counted
@@ -15,13 +15,19 @@
  *
  * Who may write what:
  *   - armed, points' names, plans, active, observe: the holder of `lock` (table.c).
- *   - counters: anyone, by counter_add().
- *   - a proc slot: the process whose identity is in it; anyone may take it from a dead one by CAS.
+ *   - a proc slot and its counters: the process whose identity is in it; anyone may take it from a dead one
+ *     by CAS.
+ *   - counters of steps and of watched points: anyone, by counter_add().
  *   - a waiter entry: likewise; a reaper only sets the identity of a dead one back to 0.
  *
  * Counters carry the epoch of the plan they count for in their upper 16 bits.  A process that is slow
  * enough to count for a plan that was replaced meanwhile does not spoil the new one's numbers, and arming
  * needs to clear nothing.
+ *
+ * Arrivals and fires are counted by each process in its own slot, where nobody else writes: no line of the
+ * cache travels, and what a process that was killed has counted stays.  Who takes a dead process's slot goes
+ * on from its numbers and notes them as `before`: so the sum over all slots is exact, whoever dies when,
+ * and the difference is the new owner's.
  *
  * The plan: `active` holds epoch, buffer and the armed flag in one word.  A reader loads it (acquire, pairs
  * with the release in plan_publish()), copies a step, and loads it again: a buffer is overwritten only
@@ -33,9 +39,14 @@
 #include "inject/inject.h"
 
 #define TABLE_MAGIC   UINT64_C(0x48464a4543543031) /* "HFJECT01" */
-#define TABLE_VERSION 1
+#define TABLE_VERSION 2
 #define TABLE_WAITERS 256
-#define TABLE_NAMES   32 /* distinct call(), held= names in one plan */
+#define TABLE_NAMES   32  /* distinct call(), held=, in= names in one plan */
+#define TABLE_FILE    64  /* the end of a source file's name */
+#define TABLE_MODULE  128 /* the end of a program's or library's path */
+
+/* Who finds no slot of its own counts here, as many at a time as there are. */
+#define COMMON_SLOT INJECT_MAX_PROCS
 
 #define NO_POINT 0xffffu
 
@@ -48,11 +59,10 @@ typedef uint64_t TableCounter;
 typedef struct TablePoint
 {
 	char name[INJECT_NAME_SIZE];
+	char file[TABLE_FILE];
+	int32_t line;
 	uint32_t context;
-	uint32_t reserved;
-	TableCounter hits;
-	TableCounter fires;
-	TableCounter skips;
+	TableCounter watched_hits; /* over all processes, while an after() waits for the point */
 } TablePoint;
 
 typedef struct TableAction
@@ -78,11 +88,14 @@ typedef struct TableStep
 	int32_t ordinal;
 	uint16_t after; /* point index or NO_POINT */
 	uint16_t held;  /* name index or NO_POINT */
+	uint16_t in;    /* name index or NO_POINT */
 	uint8_t scope;
 	uint8_t has_arg;
 	uint8_t action_count;
-	uint8_t reserved;
+	uint8_t throws; /* one of the actions */
+	uint8_t reserved[6];
 	char role[INJECT_ROLE_SIZE];
+	/* what is above is looked at at each arrival, what follows when the step fires */
 	TableAction actions[INJECT_MAX_ACTIONS];
 } TableStep;
 
@@ -93,9 +106,6 @@ typedef struct TableItem
 	uint16_t first_step;
 	uint16_t step_count;
 	uint32_t can_fire;
-	TableCounter hits;
-	TableCounter fires;
-	TableCounter skips;
 } TableItem;
 
 typedef struct TableTag
@@ -125,7 +135,7 @@ typedef struct TablePlan
 	TableCounter step_hits[INJECT_MAX_STEPS];
 	TableCounter step_fires[INJECT_MAX_STEPS];
 	TableTag tags[INJECT_MAX_TAGS];
-	char names[TABLE_NAMES][INJECT_TAG_SIZE];
+	char names[TABLE_NAMES][INJECT_NAME_SIZE];
 	char text[INJECT_PLAN_SIZE];
 } TablePlan;
 
@@ -152,10 +162,21 @@ typedef struct TableProc
 	char role[INJECT_ROLE_SIZE];
 	uint64_t
 		lineage; /* self.c: what tells processes without a role apart, in every repetition alike */
+	char program[16]; /* what it executes, as the kernel shows it */
+	/* Where the last fire was; written before last_fire. */
+	char last_file[TABLE_FILE];
+	char last_module[TABLE_MODULE];
+	uint64_t last_offset; /* of the caller, in last_module's file */
+	int32_t last_line;
+	int32_t reserved;
 	/* The last fire in one word: point:9 | action:5 | epoch:16 | hit:34, so that no corpse tears it. */
 	uint64_t last_fire;
+	TableCounter item_hits[INJECT_MAX_ITEMS];
+	TableCounter item_fires[INJECT_MAX_ITEMS];
 	TableCounter hits[INJECT_MAX_POINTS];
 	TableCounter fires[INJECT_MAX_POINTS];
+	TableCounter hits_before[INJECT_MAX_POINTS]; /* by those who had the slot before */
+	TableCounter fires_before[INJECT_MAX_POINTS];
 } TableProc;
 
 typedef struct InjectTable
@@ -176,7 +197,7 @@ typedef struct InjectTable
 	_Alignas(64) TablePoint points[INJECT_MAX_POINTS];
 	TablePlan plans[2];
 	TableWaiter waiters[TABLE_WAITERS];
-	TableProc procs[INJECT_MAX_PROCS];
+	TableProc procs[INJECT_MAX_PROCS + 1]; /* and COMMON_SLOT */
 } InjectTable;
 
 _Static_assert(sizeof(TableStep) % 8 == 0, "steps are copied by words");
@@ -216,8 +237,20 @@ active_plan(uint64_t active)
 
 /* ---- counters ---- */
 
+#define COUNTER_BITS 48
+#define COUNTER_MASK ((UINT64_C(1) << COUNTER_BITS) - 1)
+
+static inline uint64_t
+counter_tag(uint64_t epoch)
+{
+	return epoch & 0xffff;
+}
+
 /* Add one for `epoch` and return the new count; 0 when the counter belongs to a later epoch already. */
 uint64_t counter_add(TableCounter *counter, uint64_t epoch);
+
+/* The same where only the calling process writes; other processes may read. */
+uint64_t counter_add_own(TableCounter *counter, uint64_t epoch);
 
 /* Add one unless the count has reached `limit`; whether it was added. */
 bool counter_take(TableCounter *counter, uint64_t epoch, uint64_t limit);
@@ -239,5 +272,8 @@ unsigned table_find_point(const char *name);
 
 /* Whether `name` is what `pattern` says: equal, or with the same start when the pattern ends in a star. */
 bool point_name_matches(const char *pattern, const char *name);
+
+/* The last size - 1 bytes of a text, NUL-padded. */
+void copy_end(char *to, size_t size, const char *from);
 
 #endif

@@ -57,10 +57,12 @@ call_is_armed(const HoldfastInjectPoint *point)
 }
 
 /* A point that is passed; whatever the plan does there, the call goes on. */
-static inline InjectArrival
+static inline __attribute__((always_inline)) InjectArrival
 call_pass(HoldfastInjectPoint *point, bool has_arg, int64_t arg)
 {
-	InjectArrival arrival = {.site = point, .has_arg = has_arg, .arg = arg};
+	/* in the wrapper, which this is a part of: who called it */
+	InjectArrival arrival = {
+		.site = point, .has_arg = has_arg, .arg = arg, .caller = __builtin_return_address(0)};
 
 	if (call_is_armed(point))
 		inject_arrive(&arrival);

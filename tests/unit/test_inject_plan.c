@@ -539,8 +539,12 @@ Test(inject_plan, what_cannot_happen_is_refused)
 		{"test/plan/handler=call(f)", 1, 19, "no function is registered", NULL},
 		{"test/plan/anywhere=call(f)", 1, 20, "no function is registered", NULL},
 		{"test/plan/anywhere=kill[arg=1]", 1, 29, "no argument", NULL},
-		{"test/plan/anywhere=kill[in=main]", 1, 25, "in= is not possible", NULL},
-		{"test/plan/anywhere=kill[held=x]", 1, 25, "held= is not possible", NULL},
+		{"test/plan/anywhere=kill[in=reach_point]", 1, 25, "is in no function", "reach_points"},
+		{"test/plan/*=kill[in=nobody_has_that]", 1, 18, "is in no function", NULL},
+		{"test/plan/anywhere=kill[held=x/exclusiv]", 1, 25, "exclusive, shared or waiting", NULL},
+		{"test/plan/anywhere=kill[held=x:y]", 1, 25, "number of the lock", NULL},
+		{"test/plan/anywhere=throw", 1, 20, "catches nothing", NULL},
+		{"test/plan/spinning=throw", 1, 20, "catches nothing", NULL},
 		{"test/plan/anywhere=after(test/plan/spining) kill", 1, 26, "no point is called",
 		 "test/plan/spinning"},
 		{"test/plan/anywhere=off+kill", 1, 20, "off stands alone", NULL},
@@ -570,6 +574,10 @@ Test(inject_plan, what_can_happen_is_taken)
 		"sysv/shm/shmget=1*errno(ENOSPC)->off",
 		"sysv/shm/shmctl=errno(EIDRM)[arg=IPC_STAT]",
 		"sysv/shm/post-shmget=kill",
+		"test/plan/anywhere=kill[in=reach_points]",
+		"test/plan/anywhere=kill[in=check_refused]",
+		"sysv/shm/shmget=errno(ENOSPC)[in=function_of_another_program]",
+		"test/plan/anywhere=kill[held=Bank:3/waiting]",
 	};
 	InjectError error;
 

@@ -491,7 +491,6 @@ Test(inject_table, functions_and_locks_of_the_program)
 	reach();
 	reach();
 	cr_expect(calls == 3);
-	cr_expect(inject_arm("test/table/point=count[held=Bank:3]", NULL) == INJECT_BAD_PLAN);
 	inject_set_held_probe(answer_held);
 	cr_assert(inject_arm("test/table/point=count[held=Bank:3]", NULL) == INJECT_OK);
 	reach();
@@ -774,8 +773,10 @@ Test(inject_table, what_is_no_table_is_refused)
 {
 	int seals = F_SEAL_SHRINK | F_SEAL_GROW;
 	uint64_t head[3] = {TABLE_MAGIC, TABLE_VERSION + 1, sizeof(InjectTable)};
+	char text[32];
 	int fd;
 
+	(void) snprintf(text, sizeof(text), "version %d", TABLE_VERSION + 1);
 	check_not_attached(open("/dev/null", O_RDWR | O_CLOEXEC), INJECT_BAD_TABLE, "not sealed");
 	check_not_attached(memory_file(sizeof(InjectTable), 0), INJECT_BAD_TABLE, "not sealed");
 	check_not_attached(memory_file(4096, seals), INJECT_BAD_TABLE, "4096 bytes");
@@ -783,7 +784,7 @@ Test(inject_table, what_is_no_table_is_refused)
 	check_not_attached(memory_file(sizeof(InjectTable), seals), INJECT_BAD_TABLE, "no magic");
 	fd = memory_file(sizeof(InjectTable), seals);
 	cr_assert(pwrite(fd, head, sizeof(head), 0) == (ssize_t) sizeof(head));
-	check_not_attached(fd, INJECT_BAD_TABLE, "version 2");
+	check_not_attached(fd, INJECT_BAD_TABLE, text);
 	check_not_attached(-1, INJECT_SYSTEM_ERROR, "Bad file descriptor");
 	check_not_attached(900, INJECT_SYSTEM_ERROR, "Bad file descriptor");
 }
