@@ -302,7 +302,7 @@ decode_journal(Decoder *decoder, HoldfastProcView *view)
 	const PGPROC *proc = &decoder->access.procs[view->slot];
 	HoldfastStatus status = HOLDFAST_OK;
 
-	for (uint32_t i = 0; i < MAX_SIMUL_LWLOCKS && status == HOLDFAST_OK; i++)
+	for (uint32_t i = 0; i < JOURNAL_SIZE && status == HOLDFAST_OK; i++)
 	{
 		LWLockEntry entry = proc->entry[i];
 		uint64_t offset = ENTRY_OFFSET(entry);

@@ -404,7 +404,11 @@ LWLockUpdateVar(LWLock *lock, uint64_t *valptr, uint64_t val)
 	if (entry == NULL || ENTRY_MODE(*entry) != LW_EXCLUSIVE)
 		return report(HOLDFAST_ERROR, HOLDFAST_MISUSE, 0, NULL, NULL,
 					  "LWLock %p is not held exclusively by this process", (void *) lock);
-	holdfast_lwlock_update_var(lock, valptr, val);
+	/* Release: what the new value promises.  Pairs [LW6] with the acquire in var_says(). */
+	__atomic_store_n(valptr, val, __ATOMIC_RELEASE);
+	INJECT_POINT("lwlock/update-var/stored", INJECT_ANYWHERE,
+				 "the value is new, those who wait for it sleep: recovery wakes them");
+	holdfast_lwlock_wakeup(lock);
 	return HOLDFAST_OK;
 }
 

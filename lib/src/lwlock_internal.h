@@ -32,6 +32,15 @@ typedef struct LWLockLocal
 
 extern _Thread_local LWLockLocal holdfast_lwlock_local __attribute__((tls_model("initial-exec")));
 
+/* Counts one event of the caller's for the tranche of `lock`; only our own slot is written. */
+#define lwlock_count(lock_, what_)                                                                 \
+	do                                                                                             \
+	{                                                                                              \
+		uint64_t *count_ = &MyProc->counts[(lock_)->tranche % LWLOCK_TRANCHES_MAX].what_;          \
+                                                                                                   \
+		__atomic_store_n(count_, __atomic_load_n(count_, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED); \
+	} while (0)
+
 /* Newcomers stop at any of these; a woken waiter is let past HANDOFF. */
 #define LW_STOPS_NEWCOMER (LW_RECOVERING | LW_NOT_RECOVERABLE | LW_HANDOFF)
 #define LW_STOPS_WOKEN    (LW_RECOVERING | LW_NOT_RECOVERABLE)
@@ -61,7 +70,8 @@ HoldfastStatus holdfast_lwlock_acquire_or_wait_slow(LWLock *lock, LWLockMode mod
 													LWLockEntry *entry);
 HoldfastStatus holdfast_lwlock_wait_for_var(LWLock *lock, LWLockEntry *entry, uint64_t *valptr,
 											uint64_t oldval, uint64_t *newval);
-void holdfast_lwlock_update_var(LWLock *lock, uint64_t *valptr, uint64_t val);
+
+/* lwlock_queue.c */
 void holdfast_lwlock_wakeup(LWLock *lock);
 void holdfast_lwlock_post(PGPROC *proc);
 
@@ -81,9 +91,10 @@ deadline_after_us(uint64_t us)
 
 /*
  * recover.c.  What a waiter does when its wait grows long: recovers the lock's owner if it is dead, or, when `sweep`,
- * whoever is dead.  HOLDFAST_RESET_NEEDED ends the wait; anything else means go on waiting.
+ * whoever is dead.  HOLDFAST_RESET_NEEDED ends the wait; anything else means go on waiting.  Does not wait for others
+ * longer than until `deadline_ns`, nor than some 100 ms.
  */
-HoldfastStatus holdfast_recover_for_waiter(LWLock *lock, bool sweep);
+HoldfastStatus holdfast_recover_for_waiter(LWLock *lock, bool sweep, uint64_t deadline_ns);
 
 /* lwlock_tranche.c: the policy of a lock's tranche, and its callback in this process (may be NULL). */
 LWLockPolicy holdfast_tranche_policy(int tranche_id, LWLockRepair *repair, void **arg);

@@ -31,8 +31,9 @@
 
 /*
  * A waiter has been woken and has not yet tried: releasers need not wake another.  Cleared by the woken waiter before
- * it tries.  Illegal to stay set when no woken waiter is on its way, unless that waiter is dead: its journal
- * names the lock, and recovery clears the bit.
+ * it tries.  Illegal to stay set when no woken waiter is on its way, unless that waiter is dead, whose journal
+ * names the lock, so that recovery clears the bit; or stopped, or left while the queue's owner was: then whoever sleeps
+ * and finds the lock free clears it.
  */
 #define LW_WAKING (UINT64_C(1) << 25)
 
@@ -51,8 +52,15 @@
  */
 #define LW_HANDOFF (UINT64_C(1) << 29)
 
+/*
+ * Somebody who was to wake waiters found the queue owned, and leaves it to the owner, who may not let go while this is
+ * set.  Illegal to be set without a queue owner, except by a recoverer that gave up: the lock is RECOVERING then.
+ */
+#define LW_WAKE_WANTED (UINT64_C(1) << 30)
+
 #define LW_FLAGS_MASK                                                                              \
-	(LW_HAS_WAITERS | LW_WAKING | LW_RECOVERING | LW_POISONED | LW_NOT_RECOVERABLE | LW_HANDOFF)
+	(LW_HAS_WAITERS | LW_WAKING | LW_RECOVERING | LW_POISONED | LW_NOT_RECOVERABLE | LW_HANDOFF |  \
+	 LW_WAKE_WANTED)
 
 /* Slot + 1 of the exclusive holder; 0 when there is none. */
 #define LW_XOWNER_SHIFT 32

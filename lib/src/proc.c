@@ -22,6 +22,7 @@
 
 #include "inject_point.h"
 #include "lwlock_internal.h"
+#include "lwlock_queue.h"
 #include "report.h"
 
 _Thread_local PGPROC *MyProc __attribute__((tls_model("initial-exec"))) = NULL;
@@ -157,7 +158,8 @@ ProcKill(int code, Datum arg)
 		return;
 	}
 	LWLockReleaseAll();
-	for (uint32_t i = 0; i < MAX_SIMUL_LWLOCKS; i++)
+	(void) holdfast_queue_settle(holdfast_now_ns() + QUEUE_PATIENCE_NS);
+	for (uint32_t i = 0; i < JOURNAL_SIZE; i++)
 	{
 		if (proc->entry[i] != 0)
 			next = PROC_DEAD;

@@ -19,8 +19,9 @@
  * cache of journals.  Counts are recomputed, never decremented.  Only the owner writes a living slot's journal; only the
  * recovery owner writes a dead one's.
  *
- * b is the only wait on the living: some instructions for a running process, but one that is stopped there
- * makes us give up at the deadline, with RECOVERING still set; nothing is lost, and the next call goes on.
+ * The waits on the living are b, and in c for a living queue owner: some instructions for a running process, but one that
+ * is stopped there makes us give up at the deadline, with RECOVERING still set; nothing is lost, and the next call goes
+ * on.  The segment remembers since when no recovery was finished; at stopped_limit_us the cluster is to be reset.
  *
  * Safety: any thread with a slot that holds no queue; not async-signal-safe.
  */
@@ -165,7 +166,7 @@ count_living_sharers(uint64_t offset, uint64_t *count, uint32_t *culprit)
 	{
 		if (!slot_state_is(slot + 1, PROC_LIVE))
 			continue;
-		for (uint32_t i = 0; i < MAX_SIMUL_LWLOCKS; i++)
+		for (uint32_t i = 0; i < JOURNAL_SIZE; i++)
 		{
 			LWLockEntry entry = journal_at(slot, i);
 
@@ -320,7 +321,7 @@ recompute_word(Recovery *recovery, LWLock *lock, uint64_t offset)
 static bool
 names_lock(uint32_t slot, uint64_t offset)
 {
-	for (uint32_t i = 0; i < MAX_SIMUL_LWLOCKS; i++)
+	for (uint32_t i = 0; i < JOURNAL_SIZE; i++)
 	{
 		LWLockEntry entry = journal_at(slot, i);
 
@@ -351,7 +352,7 @@ clear_dead_entries(uint64_t offset)
 	{
 		if (!slot_state_is(slot + 1, PROC_DEAD))
 			continue;
-		for (uint32_t i = 0; i < MAX_SIMUL_LWLOCKS; i++)
+		for (uint32_t i = 0; i < JOURNAL_SIZE; i++)
 		{
 			if (ENTRY_OFFSET(journal_at(slot, i)) == offset)
 				__atomic_store_n(&holdfast_shmem.procs[slot].entry[i], 0, __ATOMIC_RELEASE);
@@ -410,7 +411,7 @@ recover_slot(Recovery *recovery, uint32_t slot)
 
 	INJECT_POINT("recover/slot/dead", INJECT_ANYWHERE,
 				 "a slot is DEAD with its journal unworked: the next recoverer finds it so");
-	for (uint32_t i = 0; i < MAX_SIMUL_LWLOCKS; i++)
+	for (uint32_t i = 0; i < JOURNAL_SIZE; i++)
 	{
 		LWLockEntry entry = journal_at(slot, i);
 		HoldfastStatus status;
@@ -481,6 +482,47 @@ recover_all(Recovery *recovery)
 	return status;
 }
 
+/* ---- who stands in the way ---- */
+
+/*
+ * A recovery gave up because of a living slot.  All recoverers share one memory of since when none was finished, so that
+ * it does not matter who comes back, nor for whom it waits.  HOLDFAST_RESET_NEEDED when that was too long ago.
+ */
+static HoldfastStatus
+bear_with_it(void)
+{
+	ProcGlobalData *global = holdfast_shmem.proc_global;
+	uint64_t limit_us = __atomic_load_n(&global->stopped_limit_us, __ATOMIC_RELAXED);
+	uint64_t now_us = holdfast_now_ns() / 1000;
+	uint64_t since_us = 0;
+
+	if (limit_us == 0)
+		limit_us = HOLDFAST_STOPPED_LIMIT_US;
+	/* relaxed: a clock, it orders nothing */
+	if (__atomic_compare_exchange_n(&global->unfinished_since_us, &since_us, now_us, false,
+									__ATOMIC_RELAXED, __ATOMIC_RELAXED) ||
+		now_us < since_us || now_us - since_us < limit_us)
+		return HOLDFAST_TIMED_OUT;
+	__atomic_store_n(&global->reset_needed, 1, __ATOMIC_RELEASE);
+	return HOLDFAST_RESET_NEEDED;
+}
+
+static HoldfastStatus
+report_stopped(Recovery *recovery)
+{
+	int slot = recovery->result.stopped_slot;
+	HoldfastStatus status = bear_with_it();
+
+	recovery->result.stopped_pid =
+		PROC_PID(__atomic_load_n(&holdfast_shmem.procs[slot].life, __ATOMIC_ACQUIRE));
+	return report(
+		status == HOLDFAST_RESET_NEEDED ? HOLDFAST_ERROR : HOLDFAST_WARNING, status, 0,
+		"It is stopped or very slow inside a lock function.",
+		status == HOLDFAST_RESET_NEEDED ? "Kill it, or restart the cluster."
+										: "Recovery goes on when it does, or when it is killed.",
+		"recovery waits for process %d in slot %d", (int) recovery->result.stopped_pid, slot);
+}
+
 static HoldfastStatus
 run(Recovery *recovery, HoldfastRecovery *out)
 {
@@ -496,13 +538,13 @@ run(Recovery *recovery, HoldfastRecovery *out)
 		status = recover_all(recovery);
 		stop_recovering();
 	}
+	if (status == HOLDFAST_TIMED_OUT)
+		status = report_stopped(recovery);
+	else if (__atomic_load_n(&holdfast_shmem.proc_global->unfinished_since_us, __ATOMIC_RELAXED) !=
+			 0)
+		__atomic_store_n(&holdfast_shmem.proc_global->unfinished_since_us, 0, __ATOMIC_RELAXED);
 	if (out != NULL)
 		*out = recovery->result;
-	if (status == HOLDFAST_TIMED_OUT)
-		(void) report(
-			HOLDFAST_WARNING, status, 0, NULL,
-			"It is stopped or very slow; recovery goes on when it does, or reset the cluster.",
-			"recovery waits for the process in slot %d", recovery->result.stopped_slot);
 	if (__atomic_load_n(&holdfast_shmem.proc_global->reset_needed, __ATOMIC_ACQUIRE))
 		return HOLDFAST_RESET_NEEDED;
 	return status;
@@ -525,18 +567,34 @@ holdfast_recover_pid(pid_t pid, uint64_t deadline_us, HoldfastRecovery *out)
 }
 
 HoldfastStatus
-holdfast_recover_for_waiter(LWLock *lock, bool sweep)
+holdfast_set_stopped_limit(uint64_t limit_us)
+{
+	if (holdfast_shmem.base == NULL || limit_us == 0)
+		return report(HOLDFAST_ERROR, HOLDFAST_MISUSE, 0, NULL, NULL,
+					  "cannot set the stopped limit: %s",
+					  limit_us == 0 ? "it is 0" : "not attached to a segment");
+	__atomic_store_n(&holdfast_shmem.proc_global->stopped_limit_us, limit_us, __ATOMIC_RELAXED);
+	return HOLDFAST_OK;
+}
+
+HoldfastStatus
+holdfast_recover_for_waiter(LWLock *lock, bool sweep, uint64_t deadline_ns)
 {
 	Recovery recovery = {.deadline_ns = holdfast_now_ns() + WAITER_DEADLINE_NS};
 	uint64_t word = __atomic_load_n(&lock->state, __ATOMIC_RELAXED);
 	uint32_t xowner = lw_xowner(word);
 	uint32_t qowner = lw_qowner(word);
 
+	if (recovery.deadline_ns > deadline_ns)
+		recovery.deadline_ns = deadline_ns;
 	if (__atomic_load_n(&holdfast_shmem.proc_global->reset_needed, __ATOMIC_ACQUIRE))
 		return HOLDFAST_RESET_NEEDED;
 	if (xowner != 0 && xowner <= holdfast_shmem.nprocs && mark_if_dead(&recovery, xowner - 1))
 		sweep = true;
 	if (qowner != 0 && qowner <= holdfast_shmem.nprocs && mark_if_dead(&recovery, qowner - 1))
+		sweep = true;
+	if (word &
+		LW_RECOVERING) /* somebody is dead, and whoever began to recover it may have given up */
 		sweep = true;
 	return sweep ? run(&recovery, NULL) : HOLDFAST_OK;
 }

@@ -97,6 +97,8 @@ typedef enum LWLockEntryKind
 
 #define ENTRY_MAKE(offset_, mode_, kind_)                                                          \
 	(((uint64_t) (offset_) << 16) | ((uint64_t) (mode_) << 8) | (uint64_t) (kind_))
+#define JOURNAL_LINK         MAX_SIMUL_LWLOCKS /* one place: a slot is linked in one queue at most */
+#define JOURNAL_SIZE         (MAX_SIMUL_LWLOCKS + 1)
 #define ENTRY_OFFSET(entry_) ((entry_) >> 16)
 #define ENTRY_MODE(entry_)   ((LWLockMode) (((entry_) >> 8) & 0xff))
 #define ENTRY_KIND(entry_)   ((LWLockEntryKind) ((entry_) &0xff))
@@ -131,6 +133,19 @@ typedef enum ProcWake
 	WAKE_ASLEEP, /* we are in, or about to enter, the futex: whoever posts must call the kernel */
 } ProcWake;
 
+/*
+ * What the lives of a slot have done to the locks of one tranche, since the segment was made.  Written by the slot's owner
+ * alone, relaxed; read by inspectors.
+ */
+typedef struct LWLockCounts
+{
+	uint64_t shared, exclusive; /* acquired; counted only while the segment's checks ask for it */
+	uint64_t blocked;           /* went to sleep */
+	uint64_t spin_delayed;      /* did not get the queue at once */
+	uint64_t dequeued_self;     /* left the queue without having been woken */
+	uint64_t unwoken;           /* of these, because it found the lock free: who was to wake it did not */
+} LWLockCounts;
+
 struct PGPROC
 {
 	/* Who: written by the claimer, before LIVE is stored. */
@@ -142,13 +157,19 @@ struct PGPROC
 
 	/* Waiting: own cache line, because a waker writes it. */
 	uint32_t wake __attribute__((aligned(CACHE_LINE_SIZE))); /* futex: ProcWake */
-	uint32_t wait_mode;                                      /* LWLockMode; set before linking */
+	uint32_t
+		wait_mode; /* atomic: LWLockMode; set before linking, lowered to UNTIL_FREE by who leaves its link */
 	uint64_t wait_lock; /* atomic: offset of the lock in whose queue we are linked; 0: in none */
 	uint32_t wait_next; /* slot + 1; both under that lock's queue owner */
 	uint32_t wait_prev;
 
-	/* The journal.  entry[i] is used by the owner in stack order, holes after out-of-order release. */
-	LWLockEntry entry[MAX_SIMUL_LWLOCKS + 1] __attribute__((aligned(CACHE_LINE_SIZE)));
+	/*
+	 * The journal.  entry[i] is used by the owner in stack order, holes after out-of-order release; JOURNAL_LINK by a
+	 * link that an ended wait had to leave in a queue.
+	 */
+	LWLockEntry entry[JOURNAL_SIZE] __attribute__((aligned(CACHE_LINE_SIZE)));
+
+	LWLockCounts counts[LWLOCK_TRANCHES_MAX] __attribute__((aligned(CACHE_LINE_SIZE)));
 };
 
 typedef struct ProcGlobal
@@ -156,7 +177,11 @@ typedef struct ProcGlobal
 	uint32_t magic;
 	uint32_t nprocs;
 	uint32_t recovery_owner; /* atomic: slot + 1 of the one recoverer; stealable from the dead */
-	uint32_t reset_needed;   /* atomic: set when a RESET tranche lost an owner */
+	uint32_t
+		reset_needed; /* atomic: set when a RESET tranche lost an owner, or recovery cannot go on */
+	uint64_t
+		unfinished_since_us; /* atomic: first recovery that gave up since one was finished; 0: none */
+	uint64_t stopped_limit_us; /* atomic: how long that may be; 0: HOLDFAST_STOPPED_LIMIT_US */
 } ProcGlobalData;
 
 /* ---- an interlock segment (mmap_block.c) ---- */

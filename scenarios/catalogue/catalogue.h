@@ -13,6 +13,7 @@ extern const Scenario scenario_a30_lockfile_recheck;
 extern const Scenario scenario_c10_kill_mid_lock;
 extern const Scenario scenario_c20_kill_in_cluster;
 extern const Scenario scenario_c25_reset;
+extern const Scenario scenario_c28_stopped_mid_lock;
 extern const Scenario scenario_c30_kill_supervisor;
 extern const Scenario scenario_c35_kill_twice;
 extern const Scenario scenario_c40_shm_errno;

@@ -31,6 +31,9 @@
 #define NOT_WAKER                                                                                  \
 	"a waiter wakes others only when it gives up at the very moment the lock comes free"
 
+#define NOT_STOPPED                                                                                \
+	"a link is left only behind a stopped queue owner: c28-stopped-mid-lock kills there"
+
 #define PRE_QUEUE "lwlock/acquire/pre-queue"
 #define PRE_SLEEP "lwlock/acquire/pre-sleep"
 
@@ -49,18 +52,17 @@ const KillRow kill_rows[] = {
 	 {NEVER(FREE_LOCK), GATED(PART_WAITER, PRE_QUEUE), NEVER(NOT_ACQUIRE)}},
 	{"lwlock/acquire/dequeue-locked",
 	 {NEVER(FREE_LOCK), GATED(PART_WAITER, PRE_QUEUE), NEVER(NOT_ACQUIRE)}},
+	{"lwlock/acquire/link-left", {NEVER(NOT_STOPPED), NEVER(NOT_STOPPED), NEVER(NOT_STOPPED)}},
 	{"lwlock/acquire/woken", {NEVER(FREE_LOCK), GATED(PART_WAITER, PRE_SLEEP), NEVER(NOT_ACQUIRE)}},
 	{"lwlock/release/pre-sub", {NEVER(NOT_RELEASE), NEVER(NOT_RELEASE), WAY(PART_RELEASER)}},
 	{"lwlock/release/post-sub", {NEVER(NOT_RELEASE), NEVER(NOT_RELEASE), WAY(PART_RELEASER)}},
 	{"lwlock/release/pre-wake", {NEVER(NOT_RELEASE), NEVER(NOT_RELEASE), WAY(PART_RELEASER)}},
 	{"lwlock/release/pre-clear", {NEVER(NOT_RELEASE), NEVER(NOT_RELEASE), WAY(PART_RELEASER)}},
-	{"lwlock/wakeup/locked", {NEVER(NOT_RELEASE), NEVER(NOT_WAKER), WAY(PART_RELEASER)}},
+	{"lwlock/wakeup/locked", {EXCLUSIVE(PART_UPDATER), NEVER(NOT_WAKER), WAY(PART_RELEASER)}},
 	{"lwlock/wakeup/mid-unlink",
 	 {EXCLUSIVE(PART_UPDATER), GATED(PART_WAITER, PRE_QUEUE), WAY(PART_RELEASER)}},
 	{"lwlock/wakeup/popped", {EXCLUSIVE(PART_UPDATER), NEVER(NOT_WAKER), WAY(PART_RELEASER)}},
 	{"lwlock/wakeup/pre-post", {EXCLUSIVE(PART_UPDATER), NEVER(NOT_WAKER), WAY(PART_RELEASER)}},
-	{"lwlock/update-var/locked",
-	 {EXCLUSIVE(PART_UPDATER), NEVER(NOT_UPDATE), EXCLUSIVE(PART_CLEARER)}},
 	{"lwlock/update-var/stored",
 	 {EXCLUSIVE(PART_UPDATER), NEVER(NOT_UPDATE), EXCLUSIVE(PART_CLEARER)}},
 };

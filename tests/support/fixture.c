@@ -198,3 +198,14 @@ wait_until_queued(pid_t pid)
 		sched_yield();
 	}
 }
+
+uint64_t
+unwoken_waiters(void)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t slot = 0; slot < holdfast_shmem.nprocs; slot++)
+		sum += __atomic_load_n(&holdfast_shmem.procs[slot].counts[locks[0].lock.tranche].unwoken,
+							   __ATOMIC_RELAXED);
+	return sum;
+}

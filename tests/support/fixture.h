@@ -54,4 +54,10 @@ void board_wait(int cell, uint32_t step);
 /* Waits until the process in `slot` is linked in a lock's queue (it sleeps, or is about to). */
 void wait_until_queued(pid_t pid);
 
+/*
+ * How often a waiter of any lock of tranche "test" helped itself to a lock that it found free.  Where nobody is stopped and
+ * one waits at a time there is no reason to: whoever was to wake it forgot to.
+ */
+uint64_t unwoken_waiters(void);
+
 #endif

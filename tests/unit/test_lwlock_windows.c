@@ -5,12 +5,15 @@
  * Parked by pause points, let go by name: no test here depends on timing.
  */
 #include <criterion/criterion.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../support/fixture.h"
 #include "inject/inject.h"
 #include "lwlock_state.h"
+#include "shmem_layout.h"
 
 TestSuite(lwlock_windows, .timeout = 60);
 
@@ -45,6 +48,7 @@ release_while_parked_at(const char *point, LWLockMode mode)
 	cr_assert(LWLockRelease(LOCK) == HOLDFAST_OK);
 	cr_assert(inject_release("window") == 1);
 	cr_assert(child_wait(waiter) == 0, "the waiter at %s was forgotten", point);
+	cr_assert(unwoken_waiters() == 0, "the waiter at %s had to help itself", point);
 	cr_assert(inject_unfired(NULL, 0, NULL) == 0);
 	inject_table_detach();
 	cr_assert(holdfast_recover(1000000, NULL) == HOLDFAST_OK);
@@ -70,4 +74,208 @@ Test(lwlock_windows, released_before_the_waiter_tried_again)
 Test(lwlock_windows, released_before_the_waiter_slept)
 {
 	release_while_parked_at("lwlock/acquire/pre-sleep", LW_EXCLUSIVE);
+}
+
+/* One waits at a time, asleep: whoever lets go wakes it. */
+static void
+release_to_one_asleep(LWLockMode held, LWLockMode wanted)
+{
+	pid_t waiter;
+
+	cluster_start();
+	for (int i = 0; i < 3; i++)
+	{
+		cr_assert(LWLockAcquire(LOCK, held) == HOLDFAST_OK);
+		waiter = child_start(get_and_release, (int) wanted);
+		wait_until_queued(waiter);
+		cr_assert(LWLockRelease(LOCK) == HOLDFAST_OK);
+		cr_assert(child_wait(waiter) == 0);
+	}
+	cr_assert(unwoken_waiters() == 0, "the waiter had to help itself");
+	cr_assert(holdfast_recover(1000000, NULL) == HOLDFAST_OK);
+	cr_assert(LOCK->state == 0, "word %016llx", (unsigned long long) LOCK->state);
+	cluster_stop();
+}
+
+Test(lwlock_windows, a_writer_wakes_the_writer_that_sleeps)
+{
+	release_to_one_asleep(LW_EXCLUSIVE, LW_EXCLUSIVE);
+}
+
+Test(lwlock_windows, a_writer_wakes_the_reader_that_sleeps)
+{
+	release_to_one_asleep(LW_EXCLUSIVE, LW_SHARED);
+}
+
+Test(lwlock_windows, the_last_reader_wakes_the_writer_that_sleeps)
+{
+	release_to_one_asleep(LW_SHARED, LW_EXCLUSIVE);
+}
+
+/* ---- beside one that is stopped with the queue in its hands ---- */
+
+static pid_t stopped;
+
+static int
+come_and_be_stopped(int arg)
+{
+	(void) arg;
+	inject_set_role("stopped", 1);
+	if (LWLockAcquire(LOCK, LW_EXCLUSIVE) < 0)
+		return 1;
+	return LWLockRelease(LOCK) == HOLDFAST_OK ? 0 : 2;
+}
+
+/* The lock is ours, its queue belongs to `stopped`. */
+static void
+stop_queue_owner(void)
+{
+	InjectError error;
+	int status;
+
+	cr_assert(inject_table_create(&error) == INJECT_OK, "%s", error.message);
+	cr_assert(inject_arm("lwlock/acquire/queue-locked=#1 stop[proc=stopped]", &error) == INJECT_OK,
+			  "%s", error.message);
+	cr_assert(LWLockAcquire(LOCK, LW_EXCLUSIVE) == HOLDFAST_OK);
+	stopped = child_start(come_and_be_stopped, 0);
+	cr_assert(waitpid(stopped, &status, WUNTRACED) == stopped && WIFSTOPPED(status));
+	cr_assert(lw_qowner(LOCK->state) != 0);
+}
+
+static void
+continue_queue_owner(void)
+{
+	kill(stopped, SIGCONT);
+	cr_assert(child_wait(stopped) == 0);
+	cr_assert(inject_unfired(NULL, 0, NULL) == 0);
+	inject_table_detach();
+	cr_assert(holdfast_recover(1000000, NULL) == HOLDFAST_OK);
+	cr_assert(LOCK->state == 0, "word %016llx", (unsigned long long) LOCK->state);
+	cluster_stop();
+}
+
+static int
+watch_var(int arg)
+{
+	uint64_t value;
+
+	(void) arg;
+	board_set(1, 1);
+	return LWLockWaitForVar(LOCK, &board->value[3], 0, &value) == HOLDFAST_CHANGED && value == 7
+			   ? 0
+			   : 1;
+}
+
+static int
+acquire_or_wait(int arg)
+{
+	HoldfastStatus status;
+
+	(void) arg;
+	board_set(1, 1);
+	status = LWLockAcquireOrWait(LOCK, LW_EXCLUSIVE);
+	if (status == HOLDFAST_OK) /* it came when the lock was free already */
+		return LWLockRelease(LOCK) == HOLDFAST_OK ? 0 : 2;
+	return status == HOLDFAST_BUSY && !LWLockHeldByMe(LOCK) ? 0 : 1;
+}
+
+Test(lwlock_windows, a_variable_is_seen_beside_a_stopped_queue_owner)
+{
+	pid_t early, late;
+
+	cluster_start();
+	early = child_start(watch_var, 0);
+	cr_assert(child_wait(early) == 1, "nobody holds it: nothing to wait for");
+	stop_queue_owner();
+	late = child_start(watch_var, 0);
+	board_wait(1, 1);
+	cr_assert(LWLockUpdateVar(LOCK, &board->value[3], 7) == HOLDFAST_OK);
+	cr_assert(child_wait(late) == 0);
+	cr_assert(LWLockRelease(LOCK) == HOLDFAST_OK);
+	continue_queue_owner();
+}
+
+Test(lwlock_windows, a_watcher_asleep_sees_the_variable_beside_a_stopped_queue_owner)
+{
+	InjectError error;
+	pid_t watcher;
+	int status;
+
+	cluster_start();
+	cr_assert(inject_table_create(&error) == INJECT_OK, "%s", error.message);
+	cr_assert(inject_arm("lwlock/acquire/queue-locked=#1 stop[proc=stopped]", &error) == INJECT_OK,
+			  "%s", error.message);
+	cr_assert(LWLockAcquire(LOCK, LW_EXCLUSIVE) == HOLDFAST_OK);
+	watcher = child_start(watch_var, 0);
+	wait_until_queued(watcher);
+	stopped = child_start(come_and_be_stopped, 0);
+	cr_assert(waitpid(stopped, &status, WUNTRACED) == stopped && WIFSTOPPED(status));
+	cr_assert(LWLockUpdateVar(LOCK, &board->value[3], 7) == HOLDFAST_OK);
+	cr_assert(LOCK->state & LW_WAKE_WANTED, "the wake-up is left to the owner of the queue");
+	cr_assert(child_wait(watcher) == 0);
+	cr_assert(LWLockRelease(LOCK) == HOLDFAST_OK);
+	continue_queue_owner();
+}
+
+Test(lwlock_windows, acquire_or_wait_ends_beside_a_stopped_queue_owner)
+{
+	pid_t child;
+
+	cluster_start();
+	stop_queue_owner();
+	child = child_start(acquire_or_wait, 0);
+	board_wait(1, 1);
+	cr_assert(LWLockRelease(LOCK) == HOLDFAST_OK);
+	cr_assert(child_wait(child) == 0);
+	continue_queue_owner();
+}
+
+Test(lwlock_windows, acquire_or_wait_asleep_ends_beside_a_stopped_queue_owner)
+{
+	InjectError error;
+	pid_t child;
+	int status;
+
+	cluster_start();
+	cr_assert(inject_table_create(&error) == INJECT_OK, "%s", error.message);
+	cr_assert(inject_arm("lwlock/acquire/queue-locked=#1 stop[proc=stopped]", &error) == INJECT_OK,
+			  "%s", error.message);
+	cr_assert(LWLockAcquire(LOCK, LW_EXCLUSIVE) == HOLDFAST_OK);
+	child = child_start(acquire_or_wait, 0);
+	wait_until_queued(child);
+	stopped = child_start(come_and_be_stopped, 0);
+	cr_assert(waitpid(stopped, &status, WUNTRACED) == stopped && WIFSTOPPED(status));
+	cr_assert(LWLockRelease(LOCK) == HOLDFAST_OK);
+	cr_assert(child_wait(child) == 0);
+	continue_queue_owner();
+}
+
+/* We stand in the queue of one lock, left there; then we wait for another, and find our way out of the first. */
+Test(lwlock_windows, a_link_left_behind_is_settled_before_the_next_wait)
+{
+	InjectError error;
+	pid_t holder;
+	int status;
+
+	cluster_start();
+	cr_assert(inject_table_create(&error) == INJECT_OK, "%s", error.message);
+	cr_assert(inject_arm("lwlock/acquire/queue-locked=#1 stop[proc=stopped]", &error) == INJECT_OK,
+			  "%s", error.message);
+	holder = child_start(watch_var, 0); /* ends at once: only to know that the lock is free */
+	(void) child_wait(holder);
+	cr_assert(LWLockAcquire(LOCK, LW_SHARED) == HOLDFAST_OK);
+	stopped = child_start(come_and_be_stopped, 0);
+	cr_assert(waitpid(stopped, &status, WUNTRACED) == stopped && WIFSTOPPED(status));
+	/* As if we had been linked before it took the queue. */
+	cr_assert(LWLockAcquireTimed(LOCK, LW_EXCLUSIVE, 1000) == HOLDFAST_TIMED_OUT);
+	cr_assert(MyProc->wait_lock == 0 && MyProc->entry[JOURNAL_LINK] == 0, "never linked");
+	MyProc->entry[JOURNAL_LINK] = ENTRY_MAKE(shmem_offset(LOCK), LW_WAIT_UNTIL_FREE, ENTRY_QUEUED);
+	__atomic_store_n(&MyProc->wait_lock, shmem_offset(LOCK), __ATOMIC_SEQ_CST);
+	cr_assert(LWLockAcquireTimed(LOCK, LW_EXCLUSIVE, 1000) == HOLDFAST_TIMED_OUT);
+	cr_assert(MyProc->entry[JOURNAL_LINK] != 0, "its owner has not moved");
+	__atomic_store_n(&MyProc->wait_lock, 0, __ATOMIC_SEQ_CST); /* as a waker does */
+	cr_assert(LWLockAcquireTimed(LOCK, LW_EXCLUSIVE, 1000) == HOLDFAST_TIMED_OUT);
+	cr_assert(MyProc->entry[JOURNAL_LINK] == 0, "settled");
+	cr_assert(LWLockRelease(LOCK) == HOLDFAST_OK);
+	continue_queue_owner();
 }

@@ -16,6 +16,12 @@
  * A caller needs a slot (InitProcess).  No recursion: acquiring a lock that one holds exclusively is
  * HOLDFAST_DEADLOCK; holding it shared and asking again waits, possibly for ever, as in PostgreSQL.
  *
+ * A process that is stopped (SIGSTOP, a debugger) is not dead, and keeps what it holds.  But nobody waits for one
+ * that is stopped inside these functions, holding nothing: LWLockRelease() never waits for anybody;
+ * LWLockAcquireTimed() returns at its timeout, give or take some milliseconds; a lock that came free is taken by
+ * its waiters within some 650 ms at the latest, without the help of the stopped one.  What recovery of somebody
+ * else may cost while it is stopped: holdfast_set_stopped_limit().
+ *
  * Thread safety: yes, each thread with its own slot.  Signal safety: none; a handler that interrupts these
  * functions must not call them.  Errors common to all: HOLDFAST_MISUSE (no slot, lock not in the segment).
  *

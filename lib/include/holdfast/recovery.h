@@ -27,14 +27,16 @@ typedef struct HoldfastRecovery
 	uint32_t locks_recovered; /* locks whose state was recomputed */
 	uint32_t locks_poisoned;  /* of those, left for the next holder to judge */
 	uint32_t locks_repaired;  /* of those, mended by the tranche's callback */
-	int stopped_slot;		  /* on HOLDFAST_TIMED_OUT: the live slot that stood in a window; else -1 */
+	int stopped_slot;		  /* the live slot that stood in a window when we gave up; else -1 */
+	pid_t stopped_pid;		  /* its process; 0 with stopped_slot -1 */
 } HoldfastRecovery;
 
 /*
  * Looks at every slot and recovers the dead ones.  *out may be NULL.
  * HOLDFAST_OK also when nobody was dead.  HOLDFAST_TIMED_OUT: a live but stopped process stood inside a window
- * longer than the deadline; nothing is lost, call again or reset.  HOLDFAST_RESET_NEEDED: a lock of a RESET
- * tranche was held exclusively by the dead.
+ * longer than the deadline (out->stopped_slot and stopped_pid); nothing is lost, call again, kill it and call
+ * again, or reset.  HOLDFAST_RESET_NEEDED: a lock of a RESET tranche was held exclusively by the dead, or the
+ * stopped one has stood there for holdfast_set_stopped_limit(); every wait in the cluster then ends so.
  */
 HOLDFAST_API HOLDFAST_MUST_CHECK HoldfastStatus holdfast_recover(uint64_t deadline_us,
 																 HoldfastRecovery *out);
@@ -45,6 +47,14 @@ HOLDFAST_API HOLDFAST_MUST_CHECK HoldfastStatus holdfast_recover(uint64_t deadli
  */
 HOLDFAST_API HOLDFAST_MUST_CHECK HoldfastStatus holdfast_recover_pid(pid_t pid, uint64_t deadline_us,
 																	 HoldfastRecovery *out);
+
+/*
+ * How long recovery of the dead bears one live process that stands still inside a lock function, from the first
+ * call that gave up because of it, before the cluster is to be reset.  For all processes of the segment;
+ * UINT64_MAX: for ever.  Nobody is ever taken for dead by time.  Errors: HOLDFAST_MISUSE (0, or no segment).
+ */
+#define HOLDFAST_STOPPED_LIMIT_US 5000000 /* unless set: as long as PostgreSQL waits before it kills */
+HOLDFAST_API HOLDFAST_MUST_CHECK HoldfastStatus holdfast_set_stopped_limit(uint64_t limit_us);
 
 /* True when process `pid`, whose start time was `start_time` (0: not known), no longer runs; zombies are dead. */
 HOLDFAST_API bool holdfast_process_is_dead(pid_t pid, uint64_t start_time);
