@@ -11,6 +11,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "campaign.h"
 #include "command.h"
 #include "replay.h"
 #include "results/results.h"
@@ -52,8 +53,7 @@ typedef struct RunView
 {
 	ResultList results;
 	FILE *out; /* where people read: stdout, or stderr when stdout carries a file */
-	bool live; /* a terminal: one line that is written over */
-	bool line_shown;
+	LiveLine line;
 	char scenario[SCENARIO_CASE_NAME_SIZE]; /* the one that is being summed up */
 	size_t passed, total;
 	double milliseconds;
@@ -62,38 +62,14 @@ typedef struct RunView
 /* ---- people's view ---- */
 
 static void
-clear_live_line(RunView *view)
-{
-	if (view->line_shown)
-		(void) fputs("\r\033[K", stderr);
-	view->line_shown = false;
-}
-
-static void
-print_text(FILE *out, const char *indent, const ScenarioText *text)
-{
-	(void) fputs(indent, out);
-	for (size_t i = 0; i < text->length; i++)
-	{
-		unsigned char c = (unsigned char) text->bytes[i];
-
-		if (c == '\n' && i + 1 < text->length)
-			(void) fprintf(out, "\n%s", indent);
-		else if (c != '\n')
-			(void) fputc(c < 0x20 || c == 0x7f ? '?' : c, out);
-	}
-	(void) fputc('\n', out);
-}
-
-static void
 print_failure(RunView *view, const ScenarioResult *result)
 {
 	(void) fprintf(view->out, "%-5s %s/%s\n", result->status == SCENARIO_FAIL ? "FAIL" : "ERROR",
 				   result->scenario, result->case_name);
 	if (result->message.length > 0)
-		print_text(view->out, "      ", &result->message);
+		print_indented(view->out, "      ", result->message.bytes, result->message.length);
 	if (result->detail.length > 0)
-		print_text(view->out, "      | ", &result->detail);
+		print_indented(view->out, "      | ", result->detail.bytes, result->detail.length);
 	if (result->replay != NULL)
 		(void) fprintf(view->out, "      replay: %s\n", result->replay);
 	/* Cases are cloned from this process: what is still buffered would come out of them again. */
@@ -159,15 +135,15 @@ on_result(const ScenarioResult *result, void *arg)
 	results_add(&view->results, result);
 	if (result->status == SCENARIO_FAIL || result->status == SCENARIO_ERROR)
 	{
-		clear_live_line(view);
+		live_line_clear(&view->line);
 		print_failure(view, result);
 	}
 	else if (result->status == SCENARIO_PASS && opt.plan != NULL && !opt.quiet)
 	{
-		clear_live_line(view);
+		live_line_clear(&view->line);
 		(void) fprintf(view->out, "ok    %s/%s\n", result->scenario, result->case_name);
 		if (result->detail.length > 0)
-			print_text(view->out, "      | ", &result->detail);
+			print_indented(view->out, "      | ", result->detail.bytes, result->detail.length);
 	}
 }
 
@@ -176,55 +152,15 @@ on_progress(size_t done, size_t total, const char *running, void *arg)
 {
 	RunView *view = arg;
 
-	if (!view->live)
-		return;
-	(void) fprintf(stderr, "\r\033[K%zu/%zu  %.60s", done, total, running != NULL ? running : "");
-	(void) fflush(stderr);
-	view->line_shown = true;
+	live_line_show(&view->line, "%zu/%zu  %.60s", done, total, running != NULL ? running : "");
 }
 
 /* ---- outcome ---- */
 
-static int
-exit_code_of(RunnerOutcome outcome)
-{
-	switch (outcome)
-	{
-		case RUNNER_GOOD:
-			return EXIT_GOOD;
-		case RUNNER_FINDINGS:
-			return EXIT_FINDINGS;
-		case RUNNER_FLAKY:
-			return EXIT_FLAKY;
-		case RUNNER_INCOMPLETE:
-			return EXIT_INCOMPLETE;
-		case RUNNER_NOTHING:
-			return EXIT_NOTHING;
-		case RUNNER_UNFIT:
-			return EXIT_UNFIT;
-		case RUNNER_BAD_PLAN:
-			return EXIT_USAGE;
-		case RUNNER_INTERRUPTED:
-			return EXIT_INTERRUPTED;
-		case RUNNER_INTERNAL:
-			return EXIT_INTERNAL;
-	}
-	return EXIT_INTERNAL;
-}
-
-static const char *
-outcome_name(RunnerOutcome outcome)
-{
-	static const char *const names[] = {"good",  "findings", "flaky",       "incomplete", "nothing",
-										"unfit", "bad plan", "interrupted", "internal"};
-
-	return (size_t) outcome < sizeof(names) / sizeof(names[0]) ? names[outcome] : "internal";
-}
-
 static void
 print_summary(RunView *view, const RunnerSummary *summary, RunnerOutcome outcome, uint64_t seed)
 {
-	clear_live_line(view);
+	live_line_clear(&view->line);
 	if (!opt.quiet)
 		print_scenarios(view);
 	(void) fprintf(view->out,
@@ -242,30 +178,13 @@ print_summary(RunView *view, const RunnerSummary *summary, RunnerOutcome outcome
 		(void) fprintf(stderr, "holdfast: %s\n", summary->problem);
 }
 
-typedef bool (*ResultWriter)(const ResultList *list, const RunInfo *info, FILE *out);
-
-static bool
-write_file(const char *path, ResultWriter writer, const RunView *view, const RunInfo *info)
-{
-	FILE *file;
-	bool written;
-
-	if (path == NULL)
-		return true;
-	file = open_output(path);
-	if (file == NULL)
-		return false;
-	written = writer(&view->results, info, file);
-	return close_output(file, path) && written;
-}
-
 static int
 write_files(const RunView *view, const RunInfo *info)
 {
-	bool written = write_file(opt.json, results_write_json, view, info);
+	bool written = campaign_write_file(opt.json, results_write_json, &view->results, info);
 
-	written = write_file(opt.junit, results_write_junit, view, info) && written;
-	written = write_file(opt.tap, results_write_tap, view, info) && written;
+	written = campaign_write_file(opt.junit, results_write_junit, &view->results, info) && written;
+	written = campaign_write_file(opt.tap, results_write_tap, &view->results, info) && written;
 	if (view->results.out_of_memory)
 		(void) fprintf(stderr, "holdfast: out of memory, results are missing\n");
 	return written && !view->results.out_of_memory ? info->exit_code : EXIT_INTERNAL;
@@ -277,17 +196,6 @@ static bool
 is_stdout(const char *path)
 {
 	return path != NULL && strcmp(path, "-") == 0;
-}
-
-static bool
-read_shard(RunnerConfig *config)
-{
-	char rest;
-
-	if (opt.shard == NULL)
-		return true;
-	return sscanf(opt.shard, "%u/%u%c", &config->shard_index, &config->shard_count, &rest) == 2 &&
-		   config->shard_index >= 1 && config->shard_index <= config->shard_count;
 }
 
 static int
@@ -331,8 +239,7 @@ run_selection(const RunnerSelection *selection)
 {
 	RunView view = {
 		.out = is_stdout(opt.json) || is_stdout(opt.junit) || is_stdout(opt.tap) ? stderr : stdout,
-		.live = isatty(STDERR_FILENO) && !opt.verbose && getenv("TERM") != NULL &&
-				strcmp(getenv("TERM"), "dumb") != 0,
+		.line = live_line(),
 	};
 	RunnerConfig config = {
 		.selection = selection,
@@ -352,16 +259,18 @@ run_selection(const RunnerSelection *selection)
 	RunInfo info;
 	int code;
 
-	if (!read_shard(&config))
-		return usage_error("--shard wants I/N with 1 <= I <= N, not \"%s\"", opt.shard);
+	code = campaign_shard(opt.shard, &config.shard_index, &config.shard_count);
+	if (code != EXIT_GOOD)
+		return code;
 	if (opt.list)
 		return list_cases(selection, &config);
+	view.line.wanted = view.line.wanted && !opt.verbose; /* the story goes there too */
 	outcome = runner_run(&config, &summary);
 	print_summary(&view, &summary, outcome, opt.seed);
 	info = (RunInfo){.seed = opt.seed,
 					 .plan = opt.plan,
 					 .outcome = outcome_name(outcome),
-					 .exit_code = exit_code_of(outcome),
+					 .exit_code = outcome_exit_code(outcome),
 					 .summary = &summary};
 	code = write_files(&view, &info);
 	results_free(&view.results);

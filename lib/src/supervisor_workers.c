@@ -233,7 +233,11 @@ crashed(HoldfastSupervisor *supervisor, HoldfastWorkerEnd *end)
 		recover(supervisor, end);
 }
 
-/* True when it has ended: then it is reaped, whoever did it. */
+/*
+ * True when it has ended: then it is reaped, whoever did it.  That somebody else has (ECHILD: SIGCHLD is ignored here, or
+ * a thread of the caller's waits for just any child) is believed when the kernel agrees that the process is gone: to
+ * recover the slot of one that lives would take its locks from it.
+ */
 static bool
 take_end(pid_t pid, int *status)
 {
@@ -242,9 +246,10 @@ take_end(pid_t pid, int *status)
 	do
 		reaped = waitpid(pid, status, WNOHANG);
 	while (reaped < 0 && errno == EINTR);
-	if (reaped < 0)
-		*status = -1; /* ECHILD: SIGCHLD is ignored here, or somebody waits for just any child */
-	return reaped != 0;
+	if (reaped >= 0)
+		return reaped != 0;
+	*status = -1;
+	return holdfast_process_is_dead(pid, 0);
 }
 
 static void

@@ -3,15 +3,20 @@
  *		The reference cluster starts, works, is audited and stops; or refuses cleanly.
  *
  * With faults of the user's (--plan) the oracle is: it starts, its audit balances, it stops; or it refuses with a FATAL
- * line and leaves neither segment nor lockfile.  Nothing in between.
+ * line and leaves neither segment nor lockfile.  Nothing in between.  If the plan kills the supervisor, the next start
+ * must mend what is left; a second item of the plan may kill that one too, and then the next.  If no worker can start, it
+ * stops in order all the same.
  *
  * PostgreSQL: refuses too, with the same messages and hints; a lockfile that could not be completed (disk full at
  * AddToDataDirLockFile) it accepts silently and runs without line 7.
  */
 #include <signal.h>
+#include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "catalogue/catalogue.h"
+#include "catalogue/start_points.h"
 #include "runner/faults.h"
 #include "runner/served.h"
 
@@ -39,16 +44,58 @@ list_cases(ScenarioCaseList *list)
 		}
 }
 
+/* ---- what a plan may bring ---- */
+
+/*
+ * A plan that kills leaves a server to its successor: one life with what the plan has left for it (a second death, in what
+ * the first made necessary), then one without faults, which must be clean.
+ */
+static ScenarioStatus
+mend(ScenarioContext *ctx)
+{
+	if (strchr(ctx->user_plan, ';'))
+	{
+		bool killed;
+
+		SCENARIO_TRY(workers_gone(ctx));
+		SCENARIO_TRY(short_life(ctx, HOLDFAST_MEMORY_SYSV, &killed));
+	}
+	SCENARIO_TRY(faults_disarm(ctx));
+	SCENARIO_TRY(workers_gone(ctx));
+	return served_clean_life(ctx);
+}
+
+/* Whoever a plan stops goes on some time later: nobody else can say so to a supervisor. */
+static int
+continue_the_stopped(ScenarioContext *ctx, void *arg)
+{
+	struct timespec pause = {.tv_nsec = 300000000};
+
+	(void) arg;
+	while (scenario_time_left_ms(ctx) > 0)
+	{
+		nanosleep(&pause, NULL);
+		kill(-1, SIGCONT); /* all of this case's PID namespace */
+	}
+	return 0;
+}
+
+/* ---- the two ways of a start ---- */
+
 /* It runs: let it work for a while, whatever the plan does to its workers, and stop it. */
 static ScenarioStatus
 live(ScenarioContext *ctx, Served *served)
 {
+	int status;
+
 	SCENARIO_TRY(actor_wait(ctx, &served->supervisor)); /* run_ms is set */
 	served_log(ctx, served);
-	SCENARIO_REQUIRE(ctx, WIFEXITED(served->supervisor.wait_status),
-					 "the server did not end by itself");
-	SCENARIO_REQUIRE(ctx, WEXITSTATUS(served->supervisor.wait_status) == CLUSTER_STOPPED,
-					 "the server ended with code %d", WEXITSTATUS(served->supervisor.wait_status));
+	status = served->supervisor.wait_status;
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && ctx->user_plan[0])
+		return mend(ctx);
+	SCENARIO_REQUIRE(ctx, WIFEXITED(status), "the server did not end by itself");
+	SCENARIO_REQUIRE(ctx, WEXITSTATUS(status) == CLUSTER_STOPPED, "the server ended with code %d",
+					 WEXITSTATUS(status));
 	SCENARIO_REQUIRE(ctx, served_said(served, "audit: balanced"), "no balanced audit");
 	return SCENARIO_PASS;
 }
@@ -61,12 +108,12 @@ refuse(ScenarioContext *ctx, Served *served)
 
 	served_log(ctx, served);
 	if (WIFSIGNALED(status) && ctx->user_plan[0])
-	{
-		/* The plan killed it.  What it left, the next start must mend. */
-		faults_disarm(ctx);
-		return served_clean_life(ctx);
-	}
+		return mend(ctx);
 	SCENARIO_REQUIRE(ctx, ctx->user_plan[0], "it refused to start without any fault");
+	/* No worker could live, so that it was never ready; then it was told to stop. */
+	if (WIFEXITED(status) && WEXITSTATUS(status) == CLUSTER_STOPPED &&
+		served_said(served, "audit: balanced"))
+		return SCENARIO_PASS;
 	SCENARIO_REQUIRE(ctx, WIFEXITED(status) && WEXITSTATUS(status) == CLUSTER_REFUSED,
 					 "refused, but not with code %d", CLUSTER_REFUSED);
 	SCENARIO_REQUIRE(ctx, served_said(served, "FATAL:"), "refused without a FATAL message");
@@ -74,7 +121,7 @@ refuse(ScenarioContext *ctx, Served *served)
 }
 
 static ScenarioStatus
-run_case(ScenarioContext *ctx, const ScenarioCase *which)
+start_and_see(ScenarioContext *ctx, const ScenarioCase *which)
 {
 	Served served = {.config = served_config(ctx)};
 
@@ -87,6 +134,20 @@ run_case(ScenarioContext *ctx, const ScenarioCase *which)
 	SCENARIO_TRY(served.ready ? live(ctx, &served) : refuse(ctx, &served));
 	served_close(&served);
 	return expect_nothing_left(ctx);
+}
+
+static ScenarioStatus
+run_case(ScenarioContext *ctx, const ScenarioCase *which)
+{
+	Actor helper;
+	ScenarioStatus status;
+
+	if (!strstr(ctx->user_plan, "stop"))
+		return start_and_see(ctx, which);
+	SCENARIO_TRY(actor_start(ctx, &helper, "helper", 1, continue_the_stopped, NULL));
+	status = start_and_see(ctx, which);
+	SCENARIO_TRY(actor_kill(ctx, &helper));
+	return status;
 }
 
 static const char *const mutants[] = {"50-exit-keeps-segment", NULL};

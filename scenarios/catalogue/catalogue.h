@@ -20,6 +20,7 @@ extern const Scenario scenario_c40_shm_errno;
 extern const Scenario scenario_c45_file_errno;
 extern const Scenario scenario_c50_orphan;
 extern const Scenario scenario_c60_bad_lockfile;
+extern const Scenario scenario_r10_lied_about_death;
 extern const Scenario scenario_x40_collision;
 extern const Scenario scenario_x50_two_starters;
 extern const Scenario scenario_x60_two_namespaces;

@@ -4,12 +4,25 @@
  */
 #include "catalogue/catalogue.h"
 
+/* clang-format off: one a line */
 const Scenario *const scenario_table[] = {
-	&scenario_a10_serve_start,      &scenario_a20_serve_stop,      &scenario_a30_lockfile_recheck,
-	&scenario_c10_kill_mid_lock,    &scenario_c20_kill_in_cluster, &scenario_c25_reset,
-	&scenario_c28_stopped_mid_lock, &scenario_c30_kill_supervisor, &scenario_c35_kill_twice,
-	&scenario_c40_shm_errno,        &scenario_c45_file_errno,      &scenario_c50_orphan,
-	&scenario_c60_bad_lockfile,     &scenario_x40_collision,       &scenario_x50_two_starters,
+	&scenario_a10_serve_start,
+	&scenario_a20_serve_stop,
+	&scenario_a30_lockfile_recheck,
+	&scenario_c10_kill_mid_lock,
+	&scenario_c20_kill_in_cluster,
+	&scenario_c25_reset,
+	&scenario_c28_stopped_mid_lock,
+	&scenario_c30_kill_supervisor,
+	&scenario_c35_kill_twice,
+	&scenario_c40_shm_errno,
+	&scenario_c45_file_errno,
+	&scenario_c50_orphan,
+	&scenario_c60_bad_lockfile,
+	&scenario_r10_lied_about_death,
+	&scenario_x40_collision,
+	&scenario_x50_two_starters,
 	&scenario_x60_two_namespaces,
 };
+/* clang-format on */
 const size_t scenario_count = sizeof(scenario_table) / sizeof(scenario_table[0]);

@@ -37,6 +37,7 @@ typedef struct ScenarioResult
 	ScenarioText message; /* one line; empty for a pass */
 	ScenarioText detail;  /* any length: what was seen, last output, post-mortem */
 	const char *replay;   /* the command that reproduces it, or NULL */
+	const char *plan;     /* the user's, or a sweep's, faults that it ran with; NULL: none */
 } ScenarioResult;
 
 typedef void (*ScenarioListener)(const ScenarioResult *result, void *arg);

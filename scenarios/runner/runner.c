@@ -66,7 +66,8 @@ hash_item(const RunnerItem *item)
 {
 	uint64_t hash = hash_text(UINT64_C(0xcbf29ce484222325), item->scenario->id);
 
-	return hash_text(hash_text(hash, "/"), item->which->name);
+	hash = hash_text(hash_text(hash, "/"), item->which->name);
+	return item->plan ? hash_text(hash_text(hash, " "), item->plan) : hash;
 }
 
 /* splitmix64's finaliser: every bit of the hash reaches the low ones. */
@@ -195,6 +196,12 @@ finish_case(Run *run, Slot *slot)
 	run->busy--;
 }
 
+static const char *
+plan_of(const RunnerConfig *config, const RunnerItem *item)
+{
+	return item->plan ? item->plan : config->plan;
+}
+
 static void
 start_case(Run *run, Slot *slot, size_t item_index, size_t repetition)
 {
@@ -203,13 +210,14 @@ start_case(Run *run, Slot *slot, size_t item_index, size_t repetition)
 	char problem[sizeof(run->summary->problem)];
 
 	slot->seed = case_seed(config, item, repetition);
-	slot->end = (CaseEnd){.seed = slot->seed, .plan = config->plan};
+	slot->end = (CaseEnd){.seed = slot->seed, .plan = plan_of(config, item)};
 
 	SandboxSpec spec = {
 		.scenario = item->scenario,
 		.which = item->which,
 		.work_dir = run->work_dir,
-		.user_plan = config->plan ? config->plan : "",
+		.user_plan = slot->end.plan ? slot->end.plan : "",
+		.observation = item->observation,
 		.seed = slot->seed,
 		.verbose = config->verbose,
 	};
@@ -361,21 +369,30 @@ conclude(Run *run)
 
 /* A plan that nobody would arm, or that cannot be armed, must not look like a green run. */
 static bool
-plan_is_good(const RunnerConfig *config, RunnerSummary *summary)
+plans_are_good(const RunnerConfig *config, RunnerSummary *summary)
 {
-	if (!config->plan || !config->plan[0])
-		return true;
+	const char *last_good = NULL;
+
 	for (size_t i = 0; i < config->selection->count; i++)
 	{
-		const Scenario *scenario = config->selection->item[i].scenario;
+		const RunnerItem *item = &config->selection->item[i];
+		const char *plan = plan_of(config, item);
 
-		if (scenario->flags & SCENARIO_TAKES_PLAN)
+		if (!plan || !plan[0])
 			continue;
-		snprintf(summary->problem, sizeof(summary->problem),
-				 "scenario \"%s\" brings its own faults and takes no plan", scenario->id);
-		return false;
+		if (!(item->scenario->flags & SCENARIO_TAKES_PLAN))
+		{
+			snprintf(summary->problem, sizeof(summary->problem),
+					 "scenario \"%s\" brings its own faults and takes no plan",
+					 item->scenario->id);
+			return false;
+		}
+		if (plan != last_good &&
+			!faults_plan_is_good(plan, summary->problem, sizeof(summary->problem)))
+			return false;
+		last_good = plan;
 	}
-	return faults_plan_is_good(config->plan, summary->problem, sizeof(summary->problem));
+	return true;
 }
 
 RunnerOutcome
@@ -388,7 +405,7 @@ runner_run(const RunnerConfig *config, RunnerSummary *summary)
 	count_selected(&run);
 	if (summary->selected == 0)
 		return RUNNER_NOTHING;
-	if (!plan_is_good(config, summary))
+	if (!plans_are_good(config, summary))
 		return RUNNER_BAD_PLAN;
 	if (!run_open(&run))
 	{

@@ -25,6 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "runner/observation.h"
 #include "runner/result.h"
 #include "runner/scenario.h"
 
@@ -35,6 +36,8 @@ typedef struct RunnerItem
 	const ScenarioCase *which; /* points into `cases` */
 	bool has_seed;             /* from a replay token */
 	uint64_t seed;
+	const char *plan;             /* its own faults; NULL: those of the whole run */
+	CaseObservation *observation; /* where it writes what it came by; NULL: nowhere */
 } RunnerItem;
 
 typedef struct RunnerSelection

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "runner/observation.h"
 #include "runner/report.h"
 #include "runner/scenario.h"
 
@@ -25,6 +26,7 @@ typedef struct SandboxSpec
 	const ScenarioCase *which;
 	const char *work_dir; /* an existing directory; the case's own tmpfs covers it */
 	const char *user_plan;
+	CaseObservation *observation; /* NULL: not wanted */
 	uint64_t seed;
 	bool verbose;
 } SandboxSpec;

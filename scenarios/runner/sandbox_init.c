@@ -143,8 +143,12 @@ run_case(const SandboxInit *init)
 	else
 	{
 		status = faults_open(&ctx);
+		if (status == SCENARIO_PASS && spec->observation)
+			observation_begin();
 		if (status == SCENARIO_PASS)
 			status = spec->scenario->run(&ctx, spec->which);
+		if (status == SCENARIO_PASS && spec->observation)
+			observation_take(spec->observation);
 		if (status == SCENARIO_PASS)
 			status = faults_check_fired(&ctx);
 		else

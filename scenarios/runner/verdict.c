@@ -173,6 +173,7 @@ verdict_of(const RunnerItem *item, const Sandbox *sandbox, const CaseEnd *end, V
 		.scenario = item->scenario->id,
 		.case_name = item->which->name,
 		.milliseconds = end->milliseconds,
+		.plan = end->plan,
 	};
 	verdict->result.status = judge(report, item, end, verdict);
 	verdict->result.message = (ScenarioText){verdict->message, strlen(verdict->message)};
