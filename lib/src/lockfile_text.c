@@ -187,18 +187,27 @@ is_segment(Line line, HoldfastLockfile *out)
 	return true;
 }
 
-/* A time; up to PostgreSQL 9.0 this was where key and id stood, and the last line. */
+/*
+ * A time, before 1970 where nobody has set the clock; up to PostgreSQL 9.0 this was where key and id stood, and the
+ * last line.
+ */
 static HoldfastStatus
 parse_start_time(const Lines *lines, HoldfastLockfile *out)
 {
 	Line line = lines->line[LOCK_FILE_LINE_START_TIME];
 	uint64_t number;
+	bool before = line.length > 1 && line.start[0] == '-' && line.start[1] != ' ';
 
 	if (is_blank(&line) || (lines->count == LOCK_FILE_LINE_START_TIME && is_segment(line, out)))
 		return HOLDFAST_OK;
+	if (before)
+	{
+		line.start++;
+		line.length--;
+	}
 	if (!is_number(line, INT64_MAX, &number))
 		return damaged(LOCK_FILE_LINE_START_TIME, "not a time");
-	out->start_time_s = (int64_t) number;
+	out->start_time_s = before ? -(int64_t) number : (int64_t) number;
 	return HOLDFAST_OK;
 }
 
@@ -373,7 +382,7 @@ is_writable(const HoldfastLockfile *in)
 {
 	Line boot_id = {.start = in->boot_id, .length = strnlen(in->boot_id, sizeof(in->boot_id))};
 
-	if (in->pid <= 0 || in->start_time_s < 0 || in->port < 0 || in->port > 65535 ||
+	if (in->pid <= 0 || in->start_time_s == INT64_MIN || in->port < 0 || in->port > 65535 ||
 		in->shmem_key > UINT32_MAX || in->shmem_id > INT32_MAX)
 		return false;
 	if (!is_text(in->data_dir, sizeof(in->data_dir)) ||

@@ -5,6 +5,8 @@
 #include "catalogue/catalogue.h"
 
 /* clang-format off: one a line */
+/* One a line, so that two who add theirs do not meet. */
+/* clang-format off */
 const Scenario *const scenario_table[] = {
 	&scenario_a10_serve_start,
 	&scenario_a20_serve_stop,
@@ -23,6 +25,7 @@ const Scenario *const scenario_table[] = {
 	&scenario_x40_collision,
 	&scenario_x50_two_starters,
 	&scenario_x60_two_namespaces,
+	&scenario_x70_recycled,
 };
 /* clang-format on */
 const size_t scenario_count = sizeof(scenario_table) / sizeof(scenario_table[0]);

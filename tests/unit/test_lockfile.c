@@ -234,7 +234,7 @@ Test(lockfile_text, what_cannot_be_written_is_not)
 	bad.port = 65536;
 	cr_assert(holdfast_lockfile_format(&bad, bytes, sizeof(bytes)) == 0);
 	bad = full;
-	bad.start_time_s = -1;
+	bad.start_time_s = INT64_MIN;
 	cr_assert(holdfast_lockfile_format(&bad, bytes, sizeof(bytes)) == 0);
 	bad = full;
 	bad.shmem_key = (unsigned long) UINT32_MAX + 1;
@@ -245,6 +245,23 @@ Test(lockfile_text, what_cannot_be_written_is_not)
 	bad = full;
 	bad.intent_key = -1;
 	cr_assert(holdfast_lockfile_format(&bad, bytes, sizeof(bytes)) == 0);
+}
+
+/* A machine whose clock nobody has set may say 1926; it starts all the same. */
+Test(lockfile_text, a_start_before_1970_is_a_time)
+{
+	char bytes[HOLDFAST_LOCKFILE_SIZE_MAX];
+	HoldfastLockfile out;
+	HoldfastLockfile early = full;
+	Size length;
+
+	early.start_time_s = -1388534400;
+	length = holdfast_lockfile_format(&early, bytes, sizeof(bytes));
+	cr_assert(length > 0 && holdfast_lockfile_parse(bytes, length, &out) == HOLDFAST_OK);
+	cr_assert(out.start_time_s == -1388534400);
+	cr_assert(parse("1\n/d\n- 5\n", &out) == HOLDFAST_DAMAGED);
+	cr_assert(parse("1\n/d\n--5\n", &out) == HOLDFAST_DAMAGED);
+	cr_assert(parse("1\n/d\n-\n", &out) == HOLDFAST_DAMAGED);
 }
 
 /* ---- the file ---- */
