@@ -1,11 +1,12 @@
 /*
  * cmd_list.c
- *		`holdfast list`: the scenarios, the fault points.
+ *		`holdfast list`: the scenarios, the fault points, the holes.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
+#include "catalogue/holes.h"
 #include "command.h"
 #include "inject/inject.h"
 #include "results/json_writer.h"
@@ -57,6 +58,17 @@ json_cases(JsonWriter *json, const ScenarioCaseList *cases)
 	json_array_end(json);
 }
 
+static void
+json_hole(JsonWriter *json, const ScenarioHole *hole)
+{
+	json_object(json, NULL);
+	json_string(json, "hole", hole->hole);
+	json_string(json, "postgresql", hole->postgresql);
+	json_string(json, "holdfast", hole->holdfast);
+	json_string(json, "cases", hole->cases);
+	json_object_end(json);
+}
+
 static int
 list_scenarios(void)
 {
@@ -88,6 +100,11 @@ list_scenarios(void)
 				 mutant++)
 				json_string(&json, NULL, *mutant);
 			json_array_end(&json);
+			json_array(&json, "holes");
+			for (const ScenarioHole *hole = scenario->holes; hole != NULL && hole->hole != NULL;
+				 hole++)
+				json_hole(&json, hole);
+			json_array_end(&json);
 			json_object_end(&json);
 		}
 		else
@@ -98,6 +115,63 @@ list_scenarios(void)
 		}
 		scenario_cases_free(&cases);
 	}
+	if (!opt.json)
+		return EXIT_GOOD;
+	json_array_end(&json);
+	json_object_end(&json);
+	return json_finish(&json) ? EXIT_GOOD : EXIT_INTERNAL;
+}
+
+/* ---- holes ---- */
+
+/* Each scenario that shows it, what PostgreSQL does there, what we do. */
+static void
+print_hole(const Hole *hole, JsonWriter *json)
+{
+	for (size_t i = 0; i < scenario_count; i++)
+	{
+		const Scenario *scenario = scenario_table[i];
+
+		for (const ScenarioHole *shown = scenario->holes; shown != NULL && shown->hole != NULL;
+			 shown++)
+		{
+			if (strcmp(shown->hole, hole->id) != 0)
+				continue;
+			if (!opt.json)
+			{
+				(void) printf("| %s | %s | %s | %s | `%s/%s` |\n", hole->id, hole->what,
+							  shown->postgresql, shown->holdfast, scenario->id, shown->cases);
+				continue;
+			}
+			json_object(json, NULL);
+			json_string(json, "hole", hole->id);
+			json_string(json, "what", hole->what);
+			json_string(json, "postgresql", shown->postgresql);
+			json_string(json, "holdfast", shown->holdfast);
+			json_string(json, "scenario", scenario->id);
+			json_string(json, "cases", shown->cases);
+			json_object_end(json);
+		}
+	}
+}
+
+/* A table as Markdown has it: docs/scenarios.md holds a copy, which a test compares. */
+static int
+list_holes(void)
+{
+	JsonWriter json;
+
+	json_begin(&json, stdout);
+	if (opt.json)
+	{
+		json_object(&json, NULL);
+		json_int(&json, "schema_version", 1);
+		json_array(&json, "holes");
+	}
+	else
+		(void) printf("| | what happens | PostgreSQL | here | shown by |\n|---|---|---|---|---|\n");
+	for (const Hole *hole = hole_table; hole->id != NULL; hole++)
+		print_hole(hole, &json);
 	if (!opt.json)
 		return EXIT_GOOD;
 	json_array_end(&json);
@@ -200,7 +274,7 @@ list_points(void)
 static int
 run_list(int argc, char **argv)
 {
-	static const char *const kinds[] = {"scenarios", "points", NULL};
+	static const char *const kinds[] = {"scenarios", "points", "holes", NULL};
 	int count;
 	int status = command_options(&command_list, argc, argv, &count, NULL);
 
@@ -210,14 +284,17 @@ run_list(int argc, char **argv)
 		return list_scenarios();
 	if (count == 1 && strcmp(argv[0], "points") == 0)
 		return list_points();
-	return usage_error("list knows scenarios and points, not \"%s\"%s", argv[count > 1 ? 1 : 0],
-					   did_you_mean(argv[0], kinds));
+	if (count == 1 && strcmp(argv[0], "holes") == 0)
+		return list_holes();
+	return usage_error("list knows scenarios, points and holes, not \"%s\"%s",
+					   argv[count > 1 ? 1 : 0], did_you_mean(argv[0], kinds));
 }
 
 const Command command_list = {
 	.name = "list",
-	.usage = "[scenarios|points] [OPTION...]",
-	.summary = "the scenarios, or the points where faults can be injected",
+	.usage = "[scenarios|points|holes] [OPTION...]",
+	.summary = "the scenarios, the points where faults can be injected, the holes of PostgreSQL's "
+			   "that are closed",
 	.run = run_list,
 	.options = list_options,
 };

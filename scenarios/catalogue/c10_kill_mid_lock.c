@@ -385,6 +385,12 @@ run_case(ScenarioContext *ctx, const ScenarioCase *which)
 	return all_leave(&play);
 }
 
+static const ScenarioHole holes[] = {
+	{"l", "the queue of a dead one is never repaired, a wake-up is lost with it: restart of all",
+	 "the lock returns to service, whoever died where, with or without a supervisor", "*"},
+	{0},
+};
+
 static const char *const mutants[] = {"11-shared-release-wakes-nobody",
 									  "12-shared-without-intent",
 									  "13-exclusive-without-intent",
@@ -403,4 +409,5 @@ const Scenario scenario_c10_kill_mid_lock = {
 	.run = run_case,
 	.deadline_ms = 10000,
 	.mutants = mutants,
+	.holes = holes,
 };

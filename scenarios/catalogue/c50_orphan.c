@@ -192,6 +192,13 @@ run_case(ScenarioContext *ctx, const ScenarioCase *which)
 	return served_clean_life(ctx);
 }
 
+static const ScenarioHole holes[] = {
+	{"b", "refuses as long as a worker lives", "the same", "lockfile-kept"},
+	{"f2", "refuses by the key, and DELETES the lockfile in passing", "refuses, and leaves it",
+	 "line-7-missing"},
+	{0},
+};
+
 static const char *const mutants[] = {"60-removed-is-gone", NULL};
 
 const Scenario scenario_c50_orphan = {
@@ -202,4 +209,5 @@ const Scenario scenario_c50_orphan = {
 	.run = run_case,
 	.deadline_ms = 15000,
 	.mutants = mutants,
+	.holes = holes,
 };

@@ -7,6 +7,7 @@
 #include "catalogue/collision.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -137,6 +138,22 @@ first_key(ScenarioContext *ctx, IpcMemoryKey *key)
 	SCENARIO_TRY(recorded_key(ctx, key, NULL));
 	SCENARIO_TRY(served_down(ctx, &served));
 	return expect_nothing_left(ctx);
+}
+
+ScenarioStatus
+put_lockfile(ScenarioContext *ctx, const HoldfastLockfile *file)
+{
+	char bytes[HOLDFAST_LOCKFILE_SIZE_MAX], path[4096], other[4096];
+	size_t length = holdfast_lockfile_format(file, bytes, sizeof(bytes));
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", ctx->data_dir, HOLDFAST_LOCKFILE_NAME);
+	snprintf(other, sizeof(other), "%s/%s.other", ctx->data_dir, HOLDFAST_LOCKFILE_NAME);
+	fd = open(other, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (length == 0 || fd < 0 || write(fd, bytes, length) != (ssize_t) length || close(fd) < 0 ||
+		rename(other, path) < 0)
+		return scenario_error(ctx, "could not put a lockfile in place: %s", strerror(errno));
+	return SCENARIO_PASS;
 }
 
 static ScenarioStatus

@@ -36,6 +36,8 @@ ScenarioStatus first_key(ScenarioContext *ctx, IpcMemoryKey *key);
 /* What line 7 of the lockfile says; each may be NULL. */
 ScenarioStatus recorded_key(ScenarioContext *ctx, IpcMemoryKey *key, IpcMemoryId *shmid);
 
+/* Puts a file of these contents in place of the lockfile, as another server would: whole, by rename. */
+ScenarioStatus put_lockfile(ScenarioContext *ctx, const HoldfastLockfile *file);
 ScenarioStatus remove_lockfile(ScenarioContext *ctx);
 ScenarioStatus remove_guard(ScenarioContext *ctx);
 

@@ -86,6 +86,15 @@ typedef enum ScenarioFlags
 	SCENARIO_TAKES_PLAN = 1 << 0, /* `run --plan` may be combined with it */
 } ScenarioFlags;
 
+/* A place where PostgreSQL's segment and lockfile layer lets something through, and what comes of it there and here. */
+typedef struct ScenarioHole
+{
+	const char *hole;       /* "d2": as docs/scenarios.md letters them */
+	const char *postgresql; /* what PostgreSQL does */
+	const char *holdfast;   /* what we do */
+	const char *cases;      /* a glob over the case names that show it */
+} ScenarioHole;
+
 typedef struct Scenario
 {
 	const char *id;      /* "c10-kill-mid-lock": class, number, name */
@@ -95,6 +104,7 @@ typedef struct Scenario
 	unsigned deadline_ms;       /* for one case */
 	unsigned flags;             /* ScenarioFlags */
 	const char *const *mutants; /* files in tests/mutants it catches; NULL-terminated */
+	const ScenarioHole *holes;  /* those it shows closed; ends with hole NULL; NULL: none */
 } Scenario;
 
 /* All scenarios, in order of id.  scenario_table[scenario_count] does not exist. */

@@ -32,3 +32,14 @@ load helper
 	run -2 "$HOLDFAST" list nonsense
 	[[ $output == *scenarios*points* ]]
 }
+
+@test "list holes: what PostgreSQL lets through, what comes of it here, who shows it; the manual has the same table" {
+	run -0 "$HOLDFAST" list holes
+	[[ ${#lines[@]} -gt 20 ]]
+	manual=$(sed -n '/^<!-- holes -->$/,/^<!-- end -->$/p' "$BATS_TEST_DIRNAME/../../docs/scenarios.md" | sed '1d;$d')
+	[[ $manual == "$output" ]]
+	run -0 --separate-stderr "$HOLDFAST" list holes --json
+	jq -e '.schema_version == 1 and ([.holes[].hole] | unique | length) >= 19' <<<"$output"
+	run -0 --separate-stderr "$HOLDFAST" list scenarios --json
+	jq -e 'any(.scenarios[]; .id == "c70-taken-key" and any(.holes[]; .hole == "d2"))' <<<"$output"
+}

@@ -4,10 +4,12 @@
  */
 #include <criterion/criterion.h>
 #include <ctype.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "catalogue/holes.h"
 #include "catalogue/kill_table.h"
 #include "catalogue/start_points.h"
 #include "inject/inject.h"
@@ -183,10 +185,10 @@ Test(runner_select, every_row_of_the_kill_table_is_a_registered_point)
 Test(runner_select, every_point_of_the_library_is_somebodys)
 {
 	static const char *const elsewhere[] = {
-		"sysv/join/",    /* an inspector's or a joiner's: leaves nothing */
-		"sysv/reap/",    /* an operator's: leaves nothing */
-		"bank/",         /* c20-kill-in-cluster */
-		"supervisor/",   /* c25-reset */
+		"sysv/join/",  /* an inspector's or a joiner's: leaves nothing */
+		"sysv/reap/",  /* an operator's: leaves nothing */
+		"bank/",       /* c20-kill-in-cluster */
+		"supervisor/", /* c25-reset */
 	};
 	InjectPointInfo info;
 
@@ -202,6 +204,64 @@ Test(runner_select, every_point_of_the_library_is_somebodys)
 		for (size_t k = 0; k < sizeof(elsewhere) / sizeof(elsewhere[0]) && !owned; k++)
 			owned = strncmp(info.name, elsewhere[k], strlen(elsewhere[k])) == 0;
 		cr_assert(owned, "%s is in no scenario", info.name);
+	}
+}
+
+/* ---- holes ---- */
+
+static bool
+glob_selects_a_case(const Scenario *scenario, const char *glob)
+{
+	ScenarioCaseList cases = {0};
+	bool found = false;
+
+	scenario->list(&cases);
+	for (size_t i = 0; i < cases.count; i++)
+		found = found || fnmatch(glob, cases.item[i].name, 0) == 0;
+	scenario_cases_free(&cases);
+	return found;
+}
+
+static bool
+is_a_hole(const char *id)
+{
+	for (const Hole *hole = hole_table; hole->id != NULL; hole++)
+	{
+		if (strcmp(hole->id, id) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int
+crash_scenarios_of(const char *hole)
+{
+	int count = 0;
+
+	for (size_t i = 0; i < scenario_count; i++)
+	{
+		const ScenarioHole *shown = scenario_table[i]->holes;
+
+		for (; shown != NULL && shown->hole != NULL; shown++)
+			count += scenario_table[i]->id[0] == 'c' && strcmp(shown->hole, hole) == 0;
+	}
+	return count;
+}
+
+Test(runner_select, every_hole_is_shown_closed_by_a_crash_scenario)
+{
+	for (const Hole *hole = hole_table; hole->id != NULL; hole++)
+		cr_assert(crash_scenarios_of(hole->id) > 0, "hole %s", hole->id);
+	for (size_t i = 0; i < scenario_count; i++)
+	{
+		const ScenarioHole *shown = scenario_table[i]->holes;
+
+		for (; shown != NULL && shown->hole != NULL; shown++)
+		{
+			cr_assert(is_a_hole(shown->hole), "%s: %s", scenario_table[i]->id, shown->hole);
+			cr_assert(glob_selects_a_case(scenario_table[i], shown->cases),
+					  "%s: %s selects nothing", scenario_table[i]->id, shown->cases);
+		}
 	}
 }
 

@@ -1,5 +1,5 @@
 /*
- * x60_two_namespaces.c
+ * c76_two_namespaces.c
  *		Two containers, one data directory: each server is PID 1 of a namespace that knows nothing of the other.
  *
  * PostgreSQL (postgresql.md k, k2): with only one kind of namespace the second is refused, by PID or by segment; with PID and
@@ -93,13 +93,22 @@ run_case(ScenarioContext *ctx, const ScenarioCase *which)
 	return expect_nothing_left(ctx);
 }
 
+static const ScenarioHole holes[] = {
+	{"k", "PID namespace only: refuses, by the segment", "the same", "pid:*"},
+	{"k", "IPC namespace only: refuses, by the PID", "the same", "ipc:*"},
+	{"k2", "both namespaces, both PID 1: BOTH SERVE, for ever",
+	 "refuses: the guard file's lock is the kernel's", "pid+ipc:*"},
+	{0},
+};
+
 static const char *const mutants[] = {"65-guard-not-asked-when-stale", NULL};
 
-const Scenario scenario_x60_two_namespaces = {
-	.id = "x60-two-namespaces",
+const Scenario scenario_c76_two_namespaces = {
+	.id = "c76-two-namespaces",
 	.summary = "two containers on one data directory, each server PID 1: the second is refused",
 	.list = list_cases,
 	.run = run_case,
 	.deadline_ms = 15000,
 	.mutants = mutants,
+	.holes = holes,
 };
