@@ -4,7 +4,8 @@
  *
  * The program is started with holdfast_preload.so in front of what LD_PRELOAD already says and finds the control table
  * through an inherited descriptor.  Its stdin and stdout are its own; the report goes to stderr, or as JSON to a file.
- * The exit code is the program's (128 + signal), or 1 when an armed fault never fired.
+ * It says for each process in which something fired what that was, at which hit of which point, and from where it was
+ * called.  The exit code is the program's (128 + signal), or 1 when an armed fault never fired.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -116,6 +117,23 @@ describe_end(int status, char *text, size_t size)
 		(void) snprintf(text, size, "exit %d", WEXITSTATUS(status));
 }
 
+/* How a process ended by the fault that fired in it last, as far as the plan says. */
+static void
+print_proc(const InjectProcInfo *proc, FILE *out)
+{
+	(void) fprintf(out, "  pid %-8d %s at %s, hit %" PRIu64 "; %" PRIu64 " fired in all%s\n",
+				   (int) proc->pid, proc->last_action, proc->last_point, proc->last_hit,
+				   proc->fires, proc->live ? "" : "; it has ended");
+	(void) fprintf(out, "               %s", proc->program);
+	if (proc->role[0] != '\0')
+		(void) fprintf(out, " as %s.%d", proc->role, proc->ordinal);
+	if (proc->last_caller[0] != '\0')
+		(void) fprintf(out, ", called from %s", proc->last_caller);
+	else if (proc->last_file[0] != '\0')
+		(void) fprintf(out, ", %s:%d", proc->last_file, proc->last_line);
+	(void) fputc('\n', out);
+}
+
 static void
 report_text(int status, FILE *out)
 {
@@ -130,13 +148,53 @@ report_text(int status, FILE *out)
 					   item.hits, item.fires,
 					   item.fires == 0 && item.can_fire ? "  <- armed, never fired" : "");
 	for (int i = 0; inject_proc_at(i, &proc); i++)
-	{
 		if (proc.fires > 0)
-			(void) fprintf(out,
-						   "  pid %-8d %s at %s, hit %" PRIu64 "; %" PRIu64 " fired in all%s\n",
-						   (int) proc.pid, proc.last_action, proc.last_point, proc.last_hit,
-						   proc.fires, proc.live ? "" : "; it has ended");
+			print_proc(&proc, out);
+	if (inject_procs_recycled() > 0)
+		(void) fprintf(out, "  and %" PRIu64 " processes that made room for later ones\n",
+					   inject_procs_recycled());
+}
+
+static void
+json_points_of(JsonWriter *json, int proc)
+{
+	InjectPointInfo point;
+	uint64_t hits;
+	uint64_t fires;
+
+	json_array(json, "points");
+	for (int i = 0; inject_point_at(i, &point); i++)
+	{
+		if (!inject_proc_point(proc, point.name, &hits, &fires) || hits == 0)
+			continue;
+		json_object(json, NULL);
+		json_string(json, "name", point.name);
+		json_uint(json, "hits", hits);
+		json_uint(json, "fires", fires);
+		json_object_end(json);
 	}
+	json_array_end(json);
+}
+
+static void
+json_proc(JsonWriter *json, int index, const InjectProcInfo *proc)
+{
+	json_object(json, NULL);
+	json_int(json, "pid", proc->pid);
+	json_string(json, "program", proc->program);
+	json_string(json, "role", proc->role);
+	json_int(json, "ordinal", proc->ordinal);
+	json_bool(json, "live", proc->live);
+	json_uint(json, "hits", proc->hits);
+	json_uint(json, "fires", proc->fires);
+	json_string(json, "last_point", proc->last_point);
+	json_uint(json, "last_hit", proc->last_hit);
+	json_string(json, "last_action", proc->last_action);
+	json_string(json, "last_file", proc->last_file);
+	json_int(json, "last_line", proc->last_line);
+	json_string(json, "last_caller", proc->last_caller);
+	json_points_of(json, index);
+	json_object_end(json);
 }
 
 static bool
@@ -165,18 +223,10 @@ report_json(int status, int unfired, FILE *out)
 	json_array_end(&json);
 	json_array(&json, "procs");
 	for (int i = 0; inject_proc_at(i, &proc); i++)
-	{
-		json_object(&json, NULL);
-		json_int(&json, "pid", proc.pid);
-		json_bool(&json, "live", proc.live);
-		json_uint(&json, "hits", proc.hits);
-		json_uint(&json, "fires", proc.fires);
-		json_string(&json, "last_point", proc.last_point);
-		json_uint(&json, "last_hit", proc.last_hit);
-		json_string(&json, "last_action", proc.last_action);
-		json_object_end(&json);
-	}
+		if (proc.hits > 0)
+			json_proc(&json, i, &proc);
 	json_array_end(&json);
+	json_uint(&json, "procs_recycled", inject_procs_recycled());
 	json_object_end(&json);
 	return json_finish(&json);
 }

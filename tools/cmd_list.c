@@ -1,6 +1,6 @@
 /*
  * cmd_list.c
- *		`holdfast list`: the scenarios, the fault points, the holes; the mutants are listed by list_mutants.c.
+ *		`holdfast list`: the scenarios, the fault points, the holes.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -9,7 +9,6 @@
 #include "catalogue/holes.h"
 #include "command.h"
 #include "inject/inject.h"
-#include "list_mutants.h"
 #include "results/json_writer.h"
 #include "runner/scenario.h"
 
@@ -187,7 +186,7 @@ static const struct
 	unsigned bit;
 	const char *actions;
 } action_names[] = {
-	{INJECT_CAN_DIE, "kill signal stop exit abort"},
+	{INJECT_CAN_DIE, "kill signal stop exit abort off print count"},
 	{INJECT_CAN_WAIT, "pause barrier spin yield"},
 	{INJECT_CAN_SLEEP, "sleep"},
 	{INJECT_CAN_CALL, "call"},
@@ -197,12 +196,16 @@ static const struct
 	{INJECT_CAN_CORRUPT, "corrupt"},
 	{INJECT_CAN_TORN, "torn"},
 	{INJECT_CAN_JUMP, "jump"},
+	{INJECT_CAN_THROW, "throw"},
 };
 
 static void
 print_point(const InjectPointInfo *point)
 {
-	(void) printf("%-36s %s:%d\n", point->name, point->file, point->line);
+	(void) printf("%-36s %s:%d%s%s%s%s\n", point->name, point->file, point->line,
+				  point->function[0] != '\0' ? " in " : "", point->function,
+				  (point->context & INJECT_NO_SLEEP) != 0 ? "  no-sleep" : "",
+				  (point->context & INJECT_NO_MALLOC) != 0 ? "  no-malloc" : "");
 	if (point->corpse[0] != '\0')
 		(void) printf("    corpse: %s\n", point->corpse);
 	if (point->errnos == NULL)
@@ -220,6 +223,8 @@ json_point(JsonWriter *json, const InjectPointInfo *point)
 	json_string(json, "name", point->name);
 	json_string(json, "file", point->file);
 	json_int(json, "line", point->line);
+	json_string(json, "function", point->function);
+	json_int(json, "sites", point->sites);
 	json_string(json, "corpse", point->corpse);
 	json_bool(json, "no_malloc", (point->context & INJECT_NO_MALLOC) != 0);
 	json_bool(json, "no_sleep", (point->context & INJECT_NO_SLEEP) != 0);
@@ -273,35 +278,29 @@ list_points(void)
 }
 
 static int
-list_the_mutants(void)
-{
-	return list_mutants(opt.json);
-}
-
-static int
 run_list(int argc, char **argv)
 {
-	static const char *const kinds[] = {"scenarios", "points", "holes", "mutants", NULL};
-	static int (*const list_them[])(void) = {list_scenarios, list_points, list_holes,
-											 list_the_mutants};
+	static const char *const kinds[] = {"scenarios", "points", "holes", NULL};
 	int count;
 	int status = command_options(&command_list, argc, argv, &count, NULL);
 
 	if (status != EXIT_GOOD)
 		return status;
-	if (count == 0)
+	if (count == 0 || (count == 1 && strcmp(argv[0], "scenarios") == 0))
 		return list_scenarios();
-	for (int i = 0; count == 1 && kinds[i] != NULL; i++)
-		if (strcmp(argv[0], kinds[i]) == 0)
-			return list_them[i]();
-	return usage_error("list knows scenarios, points, holes and mutants, not \"%s\"%s",
+	if (count == 1 && strcmp(argv[0], "points") == 0)
+		return list_points();
+	if (count == 1 && strcmp(argv[0], "holes") == 0)
+		return list_holes();
+	return usage_error("list knows scenarios, points and holes, not \"%s\"%s",
 					   argv[count > 1 ? 1 : 0], did_you_mean(argv[0], kinds));
 }
 
 const Command command_list = {
 	.name = "list",
-	.usage = "[scenarios|points|holes|mutants] [OPTION...]",
-	.summary = "scenarios, fault points, PostgreSQL's holes that are closed, mutants",
+	.usage = "[scenarios|points|holes] [OPTION...]",
+	.summary = "the scenarios, the points where faults can be injected, the holes of PostgreSQL's "
+			   "that are closed",
 	.run = run_list,
 	.options = list_options,
 };

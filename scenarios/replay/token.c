@@ -11,8 +11,7 @@
 
 #include "token.h"
 
-const char *const replay_token_kinds[] = {"sweep", "step", "explore", "powerloss",
-										  "storm", "fuzz", NULL};
+const char *const replay_token_kinds[] = {"sweep", "step", "explore", "powerloss", "storm", NULL};
 
 static bool refuse(ReplayTokenError *error, size_t position, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

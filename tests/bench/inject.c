@@ -42,7 +42,7 @@ point(int calls)
 	}
 }
 
-static void
+static __attribute__((noinline)) void
 other_point(void)
 {
 	INJECT_POINT("bench/inject/other", INJECT_ANYWHERE, "nothing");

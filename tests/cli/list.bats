@@ -28,16 +28,9 @@ load helper
 		| sort == ["EACCES","EEXIST","EINVAL","ENFILE","ENOENT","ENOMEM","ENOSPC","EPERM"]' <<<"$output"
 }
 
-@test "mutants: as many as there are patches, each with a reason and a hunter" {
-	run -0 --separate-stderr "$HOLDFAST" list mutants --json
-	patches=("$BATS_TEST_DIRNAME"/../mutants/*.patch)
-	jq -e --argjson n ${#patches[@]} '.schema_version == 1 and (.mutants | length) == $n' <<<"$output"
-	jq -e 'all(.mutants[]; (.why | length > 10) and (.caught_by | test("^[a-z]+ .")))' <<<"$output"
-}
-
 @test "anything else is refused with what there is" {
 	run -2 "$HOLDFAST" list nonsense
-	[[ $output == *scenarios*points*mutants* ]]
+	[[ $output == *scenarios*points* ]]
 }
 
 @test "list holes: what PostgreSQL lets through, what comes of it here, who shows it; the manual has the same table" {
@@ -49,4 +42,15 @@ load helper
 	jq -e '.schema_version == 1 and ([.holes[].hole] | unique | length) >= 19' <<<"$output"
 	run -0 --separate-stderr "$HOLDFAST" list scenarios --json
 	jq -e 'any(.scenarios[]; .id == "c70-taken-key" and any(.holes[]; .hole == "d2"))' <<<"$output"
+}
+
+@test "points: name, place, function, context, actions, errnos, argument and corpse of each" {
+	run -0 "$HOLDFAST" list points --json
+	jq -e '[.points[] | select((.name | test("^[a-z0-9_/-]+$") | not) or .file == "" or .line <= 0 or .corpse == ""
+		or (.actions | index("kill") | not) or (has("no_malloc") and has("no_sleep") and has("arg") and has("function") | not))]
+		== []' <<<"$output"
+	jq -e '.points[] | select(.name == "lwlock/acquire/post-cas") | .no_sleep and .function != ""
+		and (.actions | index("sleep") | not) and (.actions | index("throw") | not)' <<<"$output"
+	jq -e '.points[] | select(.name == "sysv/shm/shmget") | .arg == "size" and (.errnos | index("ENOSPC") != null)
+		and (.actions | index("errno") != null)' <<<"$output"
 }
