@@ -31,6 +31,7 @@ extern const Scenario scenario_c77_removeipc;
 extern const Scenario scenario_c78_stopped_holder;
 extern const Scenario scenario_c79_nobody_left;
 extern const Scenario scenario_c80_shm_story;
+extern const Scenario scenario_p10_postgresql_holes;
 extern const Scenario scenario_r10_lied_about_death;
 extern const Scenario scenario_x40_collision;
 extern const Scenario scenario_x50_two_starters;
