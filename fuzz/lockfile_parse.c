@@ -30,7 +30,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	REQUIRE(size > 0 && size <= HOLDFAST_LOCKFILE_SIZE_MAX);
-	REQUIRE(file.pid > 0 && file.port >= 0 && file.port <= 65535 && file.start_time_s >= 0);
+	REQUIRE(file.pid > 0 && file.port >= 0 && file.port <= 65535 && file.start_time_s > INT64_MIN);
 	REQUIRE(is_terminated(file.data_dir, sizeof(file.data_dir)));
 	REQUIRE(is_terminated(file.socket_dir, sizeof(file.socket_dir)));
 	REQUIRE(is_terminated(file.listen_addr, sizeof(file.listen_addr)));

@@ -88,7 +88,7 @@ fits_a_line(const char *text, size_t size)
 static bool
 may_be_written(const HoldfastLockfile *file)
 {
-	if (file->pid < 1 || file->start_time_s < 0 || file->port < 0 || file->port > 65535)
+	if (file->pid < 1 || file->start_time_s == INT64_MIN || file->port < 0 || file->port > 65535)
 		return false;
 	if (file->has_segment && (file->shmem_key > 0xffffffffu || file->shmem_id > 0x7fffffffu))
 		return false;

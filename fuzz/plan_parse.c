@@ -2,8 +2,8 @@
  * plan_parse.c
  *		Fuzz target: any bytes as a fault plan.
  *
- * A refusal says where, and the place is in the text.  What is accepted can be printed; the printed text is accepted,
- * prints as itself, and stays so cut off at a smaller buffer: the canonical form is one, whatever was typed.
+ * A refusal says where, and the place is in the text.  What is accepted can be printed; the printed text is the same
+ * plan, prints as itself, and is cut off cleanly in a smaller buffer.
  */
 #include "fuzz.h"
 
@@ -60,6 +60,44 @@ require_sane_steps(const InjectPlan *sane)
 	}
 }
 
+static bool
+same_action(const InjectAction *a, const InjectAction *b)
+{
+	return a->kind == b->kind && a->a == b->a && a->b == b->b && strcmp(a->name, b->name) == 0;
+}
+
+/* All but where it stood. */
+static bool
+same_step(const InjectStep *a, const InjectStep *b)
+{
+	for (int i = 0; i < a->action_count && i < b->action_count; i++)
+	{
+		if (!same_action(&a->actions[i], &b->actions[i]))
+			return false;
+	}
+	return a->action_count == b->action_count && a->chance == b->chance && a->limit == b->limit &&
+		   a->nth == b->nth && a->nth_end == b->nth_end && a->every == b->every &&
+		   a->after_hits == b->after_hits && strcmp(a->after, b->after) == 0 &&
+		   strcmp(a->role, b->role) == 0 && a->ordinal == b->ordinal && strcmp(a->in, b->in) == 0 &&
+		   strcmp(a->held, b->held) == 0 && a->has_arg == b->has_arg && a->arg_low == b->arg_low &&
+		   a->arg_high == b->arg_high && a->scope == b->scope;
+}
+
+static void
+require_same_plan(const InjectPlan *a, const InjectPlan *b)
+{
+	REQUIRE(a->has_seed == b->has_seed && a->seed == b->seed && a->deadline_ns == b->deadline_ns);
+	REQUIRE(a->item_count == b->item_count && a->step_count == b->step_count);
+	for (int i = 0; i < a->item_count; i++)
+	{
+		REQUIRE(strcmp(a->items[i].point, b->items[i].point) == 0);
+		REQUIRE(a->items[i].first_step == b->items[i].first_step);
+		REQUIRE(a->items[i].step_count == b->items[i].step_count);
+	}
+	for (int i = 0; i < a->step_count; i++)
+		REQUIRE(same_step(&a->steps[i], &b->steps[i]));
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -80,6 +118,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (length >= INJECT_PLAN_SIZE) /* canonical text may be longer than what was typed */
 		return 0;
 	REQUIRE(inject_plan_parse(text, length, &again, &error) == INJECT_OK);
+	require_same_plan(&plan, &again);
 	REQUIRE(inject_plan_print(&again, second, sizeof(second)) == length);
 	REQUIRE(memcmp(text, second, length + 1) == 0);
 	REQUIRE(inject_plan_print(&plan, cut, sizeof(cut)) == length);

@@ -1,6 +1,6 @@
 /*
  * cmd_list.c
- *		`holdfast list`: the scenarios, the fault points, the holes.
+ *		`holdfast list`: the scenarios, the fault points, the holes; the mutants are listed by list_mutants.c.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -9,6 +9,7 @@
 #include "catalogue/holes.h"
 #include "command.h"
 #include "inject/inject.h"
+#include "list_mutants.h"
 #include "results/json_writer.h"
 #include "runner/scenario.h"
 
@@ -278,29 +279,35 @@ list_points(void)
 }
 
 static int
+list_the_mutants(void)
+{
+	return list_mutants(opt.json);
+}
+
+static int
 run_list(int argc, char **argv)
 {
-	static const char *const kinds[] = {"scenarios", "points", "holes", NULL};
+	static const char *const kinds[] = {"scenarios", "points", "holes", "mutants", NULL};
+	static int (*const list_them[])(void) = {list_scenarios, list_points, list_holes,
+											 list_the_mutants};
 	int count;
 	int status = command_options(&command_list, argc, argv, &count, NULL);
 
 	if (status != EXIT_GOOD)
 		return status;
-	if (count == 0 || (count == 1 && strcmp(argv[0], "scenarios") == 0))
+	if (count == 0)
 		return list_scenarios();
-	if (count == 1 && strcmp(argv[0], "points") == 0)
-		return list_points();
-	if (count == 1 && strcmp(argv[0], "holes") == 0)
-		return list_holes();
-	return usage_error("list knows scenarios, points and holes, not \"%s\"%s",
+	for (int i = 0; count == 1 && kinds[i] != NULL; i++)
+		if (strcmp(argv[0], kinds[i]) == 0)
+			return list_them[i]();
+	return usage_error("list knows scenarios, points, holes and mutants, not \"%s\"%s",
 					   argv[count > 1 ? 1 : 0], did_you_mean(argv[0], kinds));
 }
 
 const Command command_list = {
 	.name = "list",
-	.usage = "[scenarios|points|holes] [OPTION...]",
-	.summary = "the scenarios, the points where faults can be injected, the holes of PostgreSQL's "
-			   "that are closed",
+	.usage = "[scenarios|points|holes|mutants] [OPTION...]",
+	.summary = "scenarios, fault points, PostgreSQL's holes that are closed, mutants",
 	.run = run_list,
 	.options = list_options,
 };

@@ -14,6 +14,7 @@ static const struct
 	bool gdb; /* understands --gdb */
 } kinds[] = {
 	{"scenario", replay_scenario, false},
+	{"fuzz", replay_fuzz, true},
 };
 
 static ReplayOptions opt;

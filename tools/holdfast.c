@@ -14,10 +14,23 @@
 #include "inject/inject.h"
 
 const Command *const command_table[] = {
-	&command_doctor, &command_list,    &command_run,        &command_replay,
-	&command_sweep,  &command_exec,    &command_inject,     &command_serve,
-	&command_stop,   &command_inspect, &command_orphans,    &command_bench,
-	&command_help_,  &command_version, &command_completion, NULL,
+	&command_doctor,
+	&command_list,
+	&command_run,
+	&command_fuzz,
+	&command_replay,
+	&command_sweep,
+	&command_exec,
+	&command_inject,
+	&command_serve,
+	&command_stop,
+	&command_inspect,
+	&command_orphans,
+	&command_bench,
+	&command_help_,
+	&command_version,
+	&command_completion,
+	NULL,
 };
 
 const Command *

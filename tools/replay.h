@@ -26,6 +26,7 @@ typedef struct ReplayOptions
 typedef int (*ReplayRunner)(const ReplayToken *token, const ReplayOptions *options);
 
 int replay_scenario(const ReplayToken *token, const ReplayOptions *options); /* cmd_run.c */
+int replay_fuzz(const ReplayToken *token, const ReplayOptions *options);     /* cmd_fuzz.c */
 
 /* The usage error of a token whose values make no sense; returns EXIT_USAGE. */
 int replay_refuse(const ReplayTokenError *error);

@@ -11,7 +11,8 @@
 
 #include "token.h"
 
-const char *const replay_token_kinds[] = {"sweep", "step", "explore", "powerloss", "storm", NULL};
+const char *const replay_token_kinds[] = {"sweep", "step", "explore", "powerloss",
+										  "storm", "fuzz", NULL};
 
 static bool refuse(ReplayTokenError *error, size_t position, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -28,9 +28,16 @@ load helper
 		| sort == ["EACCES","EEXIST","EINVAL","ENFILE","ENOENT","ENOMEM","ENOSPC","EPERM"]' <<<"$output"
 }
 
+@test "mutants: as many as there are patches, each with a reason and a hunter" {
+	run -0 --separate-stderr "$HOLDFAST" list mutants --json
+	patches=("$BATS_TEST_DIRNAME"/../mutants/*.patch)
+	jq -e --argjson n ${#patches[@]} '.schema_version == 1 and (.mutants | length) == $n' <<<"$output"
+	jq -e 'all(.mutants[]; (.why | length > 10) and (.caught_by | test("^[a-z]+ .")))' <<<"$output"
+}
+
 @test "anything else is refused with what there is" {
 	run -2 "$HOLDFAST" list nonsense
-	[[ $output == *scenarios*points* ]]
+	[[ $output == *scenarios*points*mutants* ]]
 }
 
 @test "list holes: what PostgreSQL lets through, what comes of it here, who shows it; the manual has the same table" {
