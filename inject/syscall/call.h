@@ -23,10 +23,15 @@
 #define REAL(name_)    real_##name_
 #define DECLARE_WRAPPER(name_)                                                                     \
 	extern __typeof__(name_) name_ __attribute__((visibility("default")));
-/* Another name under which programs reach the same function. */
+/* Another name under which programs reach the same function; with its attributes, or gcc complains. */
+#if __has_attribute(copy)
+#define LIKE(name_) , copy(name_)
+#else
+#define LIKE(name_)
+#endif
 #define OTHER_NAME(other_, name_)                                                                  \
 	extern __typeof__(name_) other_                                                                \
-		__attribute__((alias(#name_), copy(name_), visibility("default")));
+		__attribute__((alias(#name_), visibility("default") LIKE(name_)));
 /* A stranger may call open() in a signal handler or between fork and exec. */
 #define CALL_CONTEXT INJECT_NO_MALLOC
 #else

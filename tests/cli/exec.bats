@@ -71,3 +71,17 @@ remove_segment()
 	run -127 --separate-stderr "$HOLDFAST" exec --plan 'sysv/shm/shmget=off' -- /no/such/program
 	[[ $stderr == *"/no/such/program"*"No such file"* ]]
 }
+
+@test "a clock jumps: date says another century" {
+	run -0 --separate-stderr "$HOLDFAST" exec --quiet --plan 'clock/clock_gettime=jump(-876000h)[arg=CLOCK_REALTIME]' -- date +%Y
+	((output < $(date +%Y) - 98))
+	run -0 --separate-stderr "$HOLDFAST" exec --quiet --plan 'clock/clock_gettime=jump(876000h)[arg=CLOCK_REALTIME]' -- date +%Y
+	((output > $(date +%Y) + 98))
+}
+
+@test "a call by its number alone is reached, too" {
+	command -v python3 >/dev/null || skip "no python3"
+	run -0 --separate-stderr "$HOLDFAST" exec --plan 'sysv/shm/shmget=#1 errno(ENOSPC)' -- \
+		python3 -c 'import ctypes; c = ctypes.CDLL(None, use_errno=True); print(c.syscall(29, 0, 4096, 0o1600), ctypes.get_errno())'
+	[[ $(uname -m) != x86_64 || $output == "-1 28" ]]
+}

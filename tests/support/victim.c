@@ -3,7 +3,7 @@
  *		A program that knows nothing of faults: what carriers of plans are tested on, dynamic and static.
  *
  *		victim call NAME COUNT	make that call so often, with arguments that do no harm; a line "RESULT ERRNO NAME" each
- *		victim vfork			"RESULT ERRNO" of a vfork, whose child ends at once
+ *		victim vfork			"RESULT ERRNO" of a vfork, whose child closes nothing and ends; "SIGKILL" when it died
  *		victim all				every call for real, in the current directory; exit 0, or the line is said
  *		victim shm COUNT		COUNT segments; a line "ok" or the errno's name each; removes what it made
  *		victim fsync COUNT		COUNT times fsync of a file in the current directory; as above
@@ -55,14 +55,22 @@ make_vfork(void)
 {
 	pid_t pid;
 	int number;
+	int status = 0;
 
 	errno = 0;
 	pid = vfork();
 	if (pid == 0)
-		_exit(0);
+	{
+		(void) close(-1);
+		_exit(5);
+	}
 	number = errno;
-	(void) printf("%d %d\n", pid > 0 ? 1 : pid, number);
-	return pid > 0 && waitpid(pid, NULL, 0) != pid;
+	if (pid > 0 && waitpid(pid, &status, 0) != pid)
+		return 1;
+	(void) printf("%d %d%s%s\n", pid > 0 ? 1 : pid, pid > 0 ? 0 : number,
+				  WIFSIGNALED(status) ? " SIG" : "",
+				  WIFSIGNALED(status) ? sigabbrev_np(WTERMSIG(status)) : "");
+	return 0;
 }
 
 static void

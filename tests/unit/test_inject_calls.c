@@ -301,6 +301,11 @@ Test(inject_calls, every_call_works_and_is_seen_by_preload)
 	output = run_victim(directory, (char *[]){(char[]){"victim"}, (char[]){"vfork"}, NULL});
 	cr_expect_str_eq(output.text, "1 0\n");
 	cr_expect(fires("process/vfork") == 1);
+	/* between vfork and its end the child is in its parent's memory, and dies alone */
+	arm("file/close=#1 kill");
+	output = run_victim(directory, (char *[]){(char[]){"victim"}, (char[]){"vfork"}, NULL});
+	cr_expect_str_eq(output.text, "1 0 SIGKILL\n");
+	cr_expect(output.status == 0 && fires("file/close") == 1);
 	cr_expect(rmdir(directory) == 0);
 }
 
