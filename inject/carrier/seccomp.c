@@ -107,6 +107,7 @@ cannot_act(InjectActionKind kind, const char *point)
 		case INJECT_EXIT:
 			return "a process cannot be made to exit from outside (kill is possible)";
 		case INJECT_CALL:
+		case INJECT_THROW:
 			return "the function is in another program";
 		case INJECT_SKIP:
 			return strstr(point, "writev") != NULL ? "what it would have written is not known here"

@@ -234,7 +234,7 @@ describe_caller(const TableProc *proc, InjectProcInfo *info)
 	name = strrchr(module, '/') != NULL ? strrchr(module, '/') + 1 : module;
 	/* the byte before: what is returned to may be the next function's */
 	if (symbol_at(module, proc->last_offset, symbol, sizeof(symbol)))
-		snprintf(info->last_caller, sizeof(info->last_caller), "%s (%s+0x%llx)", symbol, name,
+		snprintf(info->last_caller, sizeof(info->last_caller), "%.63s (%.90s+0x%llx)", symbol, name,
 				 (unsigned long long) proc->last_offset);
 	else
 		snprintf(info->last_caller, sizeof(info->last_caller), "%s+0x%llx", name,

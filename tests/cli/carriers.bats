@@ -150,6 +150,7 @@ need()
 		seccomp|process/posix_spawn=errno(EAGAIN)|1:1:|a clone and an exec
 		seccomp|file/fsync=pause(x)|1:12:|which serves all
 		seccomp|file/fsync=#1 errno(EIO)[count=thread]|1:15:|count=thread
+		seccomp|file/fsync=errno(EIO)[in=main]|1:23:|the kernel knows no functions
 		strace|file/fsync=50% errno(EIO)|1:1:|neither chances nor filters
 		strace|file/fsync=#1 errno(EIO)|1:1:|say [count=proc]
 		strace|file/fsync=#1 errno(EIO)[count=proc]->off|1:1:|one step
