@@ -15,6 +15,7 @@ static const struct
 } kinds[] = {
 	{"scenario", replay_scenario, false},
 	{"fuzz", replay_fuzz, true},
+	{"storm", replay_storm, false},
 };
 
 static ReplayOptions opt;

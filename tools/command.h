@@ -67,6 +67,6 @@ bool close_output(FILE *file, const char *path);
 
 extern const Command command_bench, command_doctor, command_list, command_run, command_fuzz,
 	command_replay, command_sweep, command_exec, command_inject, command_serve, command_stop, command_inspect,
-	command_orphans, command_help_, command_version, command_completion;
+	command_orphans, command_help_, command_storm, command_version, command_completion;
 
 #endif

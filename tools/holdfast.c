@@ -20,6 +20,7 @@ const Command *const command_table[] = {
 	&command_fuzz,
 	&command_replay,
 	&command_sweep,
+	&command_storm,
 	&command_exec,
 	&command_inject,
 	&command_serve,

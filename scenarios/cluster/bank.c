@@ -12,8 +12,11 @@
 #include <holdfast/proc.h>
 #include <holdfast/shmem.h>
 
+#include "cluster/history.h"
 #include "inject_point.h"
+#include "runner/clock.h"
 
+#define LINGER_EVERY   8
 #define BANK_STRUCT    "bank"
 #define TRANCHE_BANK   "bank"
 #define TRANCHE_FLUSH  "bank_flush"
@@ -58,7 +61,11 @@ bank_repair(LWLock *lock, int dead_slot, void *arg)
 	count(&access->bank->counters.repairs);
 	journal = &access->journal[dead_slot];
 	if (!__atomic_load_n(&journal->active, __ATOMIC_ACQUIRE)) /* [BJ1] */
-		return true;                                          /* it had not begun, or was done */
+	{
+		history_repaired(access->history, dead_slot, index, false);
+		return true; /* it had not begun, or was done */
+	}
+	history_repaired(access->history, dead_slot, index, true);
 	for (int side = 0; side < 2; side++)
 		if (journal->account[side] == index)
 			access->account[index].balance = journal->before[side];
@@ -92,7 +99,8 @@ bank_open(BankAccess *access, unsigned accounts, unsigned slots, LWLockPolicy po
 	LWLockPadded *insert = GetNamedLWLockTranche(TRANCHE_INSERT);
 	bool found;
 
-	memset(access, 0, sizeof(*access));
+	*access =
+		(BankAccess){.history = access->history, .me = access->me, .linger_us = access->linger_us};
 	access->lock = GetNamedLWLockTranche(TRANCHE_BANK);
 	access->bank = ShmemInitStruct(BANK_STRUCT, bank_size(accounts, slots), &found);
 	if (!access->lock || !flush || !insert || !access->bank)
@@ -131,18 +139,49 @@ have_lock(HoldfastStatus status)
 
 /* A poisoned account lock: only when some process had no repair callback.  Cannot be mended here. */
 static HoldfastStatus
-acquire(LWLock *lock, LWLockMode mode, uint64_t timeout_us)
+acquire(const BankAccess *access, HistorySection *section, unsigned account, LWLockMode mode,
+		uint64_t timeout_us)
 {
-	HoldfastStatus status = LWLockAcquireTimed(lock, mode, timeout_us);
+	LWLock *lock = &access->lock[account].lock;
+	HoldfastStatus status;
 
-	if (status != HOLDFAST_OWNER_DEAD)
-		return status < 0 ? status : HOLDFAST_OK;
-	(void) LWLockRelease(lock);
-	return HOLDFAST_NOT_RECOVERABLE;
+	*section = (HistorySection){.account = account, .exclusive = mode == LW_EXCLUSIVE};
+	history_stage(access->me, HISTORY_ACQUIRING);
+	status = LWLockAcquireTimed(lock, mode, timeout_us);
+	if (status == HOLDFAST_OWNER_DEAD)
+	{
+		(void) LWLockRelease(lock);
+		return HOLDFAST_NOT_RECOVERABLE;
+	}
+	if (status < 0)
+		return status;
+	history_enter(access->history, access->me, section, &access->account[account].version);
+	return HOLDFAST_OK;
 }
 
 static void
-move_money(const BankAccess *access, unsigned from, unsigned to, int64_t amount)
+release(const BankAccess *access, const HistorySection *section)
+{
+	history_leave(access->history, access->me, section, &access->account[section->account].version);
+	history_stage(access->me, HISTORY_RELEASING);
+	(void) LWLockRelease(&access->lock[section->account].lock);
+}
+
+/* As a program that has something to do in there: now and then, busily. */
+static void
+linger(BankAccess *access)
+{
+	uint64_t until;
+
+	if (access->linger_us == 0 || ++access->rounds % LINGER_EVERY != 0)
+		return;
+	until = clock_now_ns() + (uint64_t) access->linger_us * 1000;
+	while (clock_now_ns() < until)
+		continue;
+}
+
+static void
+move_money(BankAccess *access, unsigned from, unsigned to, int64_t amount)
 {
 	BankJournal *journal = &access->journal[holdfast_my_slot()];
 
@@ -150,9 +189,11 @@ move_money(const BankAccess *access, unsigned from, unsigned to, int64_t amount)
 	journal->account[1] = to;
 	journal->before[0] = access->account[from].balance;
 	journal->before[1] = access->account[to].balance;
+	history_transfer_pending(access->me, from, to, amount);
 	INJECT_POINT("bank/transfer/pre-active", INJECT_ANYWHERE,
 				 "both accounts locked and unchanged, journal not active: nothing to repair");
 	__atomic_store_n(&journal->active, 1, __ATOMIC_RELEASE); /* [BJ1] */
+	history_transfer_active(access->me);
 	INJECT_POINT("bank/transfer/active", INJECT_ANYWHERE,
 				 "journal active, accounts unchanged: each is restored to what it is");
 	access->account[from].balance -= amount;
@@ -160,6 +201,7 @@ move_money(const BankAccess *access, unsigned from, unsigned to, int64_t amount)
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	INJECT_POINT("bank/transfer/half", INJECT_ANYWHERE,
 				 "money has left one account and not arrived: both are restored from the journal");
+	linger(access);
 	access->account[to].balance += amount;
 	access->account[from].transfers++;
 	access->account[to].transfers++;
@@ -167,25 +209,26 @@ move_money(const BankAccess *access, unsigned from, unsigned to, int64_t amount)
 		"bank/transfer/moved", INJECT_ANYWHERE,
 		"money has moved, journal still active: both are restored, the transfer is undone");
 	__atomic_store_n(&journal->active, 0, __ATOMIC_RELEASE);
+	history_transfer_done(access->me);
 	INJECT_POINT("bank/transfer/done", INJECT_ANYWHERE,
 				 "the transfer is final, both accounts locked: repair leaves them");
 }
 
 HoldfastStatus
-bank_transfer(const BankAccess *access, unsigned from, unsigned to, int64_t amount,
-			  uint64_t timeout_us)
+bank_transfer(BankAccess *access, unsigned from, unsigned to, int64_t amount, uint64_t timeout_us)
 {
 	unsigned low = from < to ? from : to, high = from < to ? to : from;
-	HoldfastStatus status = acquire(&access->lock[low].lock, LW_EXCLUSIVE, timeout_us);
+	HistorySection section[2];
+	HoldfastStatus status = acquire(access, &section[0], low, LW_EXCLUSIVE, timeout_us);
 
 	if (status < 0)
 		return status;
 	INJECT_POINT("bank/transfer/one-lock", INJECT_ANYWHERE,
 				 "one account locked and unchanged: repair leaves it");
-	status = acquire(&access->lock[high].lock, LW_EXCLUSIVE, timeout_us);
+	status = acquire(access, &section[1], high, LW_EXCLUSIVE, timeout_us);
 	if (status < 0)
 	{
-		(void) LWLockRelease(&access->lock[low].lock);
+		release(access, &section[0]);
 		return status;
 	}
 	if (access->account[from].balance >= amount)
@@ -195,25 +238,28 @@ bank_transfer(const BankAccess *access, unsigned from, unsigned to, int64_t amou
 	}
 	else
 		count(&access->bank->counters.refused);
-	(void) LWLockRelease(&access->lock[high].lock);
+	release(access, &section[1]);
+	history_stage(access->me, HISTORY_INSIDE);
 	INJECT_POINT("bank/transfer/one-released", INJECT_ANYWHERE,
 				 "the transfer is final, one account locked: repair leaves it");
-	(void) LWLockRelease(&access->lock[low].lock);
+	release(access, &section[0]);
+	history_stage(access->me, HISTORY_OUTSIDE);
 	return HOLDFAST_OK;
 }
 
 /* ---- audits ---- */
 
 HoldfastStatus
-bank_audit(const BankAccess *access, uint64_t timeout_us, int64_t *sum)
+bank_audit(BankAccess *access, uint64_t timeout_us, int64_t *sum)
 {
+	HistorySection section[CLUSTER_ACCOUNTS_MAX];
 	unsigned naccounts = access->bank->naccounts, locked = 0;
 	HoldfastStatus status = HOLDFAST_OK;
 
 	*sum = 0;
 	for (; locked < naccounts; locked++)
 	{
-		status = acquire(&access->lock[locked].lock, LW_SHARED, timeout_us);
+		status = acquire(access, &section[locked], locked, LW_SHARED, timeout_us);
 		if (status < 0)
 			break;
 		*sum += access->account[locked].balance;
@@ -221,8 +267,10 @@ bank_audit(const BankAccess *access, uint64_t timeout_us, int64_t *sum)
 	if (status >= 0)
 		INJECT_POINT("bank/audit/locked", INJECT_ANYWHERE,
 					 "all accounts share-locked by the corpse: its shares go, nothing to repair");
+	linger(access);
 	while (locked-- > 0)
-		(void) LWLockRelease(&access->lock[locked].lock);
+		release(access, &section[locked]);
+	history_stage(access->me, HISTORY_OUTSIDE);
 	if (status < 0)
 		return status;
 	count(&access->bank->counters.audits);

@@ -32,6 +32,7 @@ typedef struct BankAccount
 {
 	int64_t balance;
 	uint64_t transfers; /* that touched it */
+	uint64_t version;   /* of exclusive sections, when somebody keeps a history */
 } __attribute__((aligned(BANK_LINE))) BankAccount;
 
 typedef struct BankJournal
@@ -80,6 +81,11 @@ typedef struct BankAccess
 	BankJournal *journal;
 	LWLockPadded *lock; /* of account i: lock[i].lock */
 	LWLock *flush_lock, *insert_lock;
+	struct History *history; /* NULL: none is kept (history.h) */
+	struct HistoryWorker *me;
+	unsigned
+		linger_us; /* time spent in the middle of some transfers and audits, locks held; 0: none */
+	unsigned rounds; /* of transfers and audits, for that */
 } BankAccess;
 
 /* Before the segment is made: asks for the locks. */
@@ -99,11 +105,11 @@ void bank_enter(const BankAccess *access);
  * Moves money.  OK also when there was not enough.  Otherwise what a lock said: TIMED_OUT after timeout_us,
  * RESET_NEEDED ...; no lock is held then, nothing was moved.
  */
-HOLDFAST_MUST_CHECK HoldfastStatus bank_transfer(const BankAccess *access, unsigned from,
-												 unsigned to, int64_t amount, uint64_t timeout_us);
+HOLDFAST_MUST_CHECK HoldfastStatus bank_transfer(BankAccess *access, unsigned from, unsigned to,
+												 int64_t amount, uint64_t timeout_us);
 
 /* Sum of all accounts, seen at one instant; one that is not as it should be is counted. */
-HOLDFAST_MUST_CHECK HoldfastStatus bank_audit(const BankAccess *access, uint64_t timeout_us,
+HOLDFAST_MUST_CHECK HoldfastStatus bank_audit(BankAccess *access, uint64_t timeout_us,
 											  int64_t *sum);
 /* Asks for an audit by some worker; and in a worker: takes one up, if one is asked for and nobody has. */
 void bank_want_audit(const BankAccess *access);

@@ -26,8 +26,9 @@
 #include <holdfast/proc.h>
 #include <holdfast/shmem.h>
 
+#include "cluster/history.h"
+#include "cluster/role.h"
 #include "cluster/supervisor.h"
-#include "inject/inject.h"
 
 #define SPARE_SLOTS    8 /* supervisor, inspectors, dead workers not yet recovered */
 #define FINAL_AUDIT_US 2000000
@@ -145,6 +146,7 @@ cluster_make_segment(Cluster *cluster)
 
 	if (status < 0)
 		return status;
+	history_new_epoch(cluster->config.history);
 	status = fill_segment(cluster, slots);
 	if (status < 0)
 		shmem_exit(1);
@@ -192,6 +194,9 @@ final_audit(Cluster *cluster, const HoldfastSupervisorState *state)
 	bool balanced = status == HOLDFAST_OK && sum == expected && !cluster->unbalanced &&
 					bank_unbalanced(&cluster->bank) == 0;
 
+	for (unsigned i = 0; cluster->config.history && i < cluster->config.accounts; i++)
+		history_end(cluster->config.history, i, cluster->bank.account[i].balance,
+					cluster->bank.account[i].version);
 	if (status != HOLDFAST_OK)
 		fprintf(stderr, "FATAL:  no final audit: %s\n", holdfast_status_name(status));
 	if (out)
@@ -251,7 +256,9 @@ cluster_serve(const ClusterConfig *config)
 		return CLUSTER_REFUSED;
 	}
 	fill_config(cluster, config);
-	inject_set_role("supervisor", config->ordinal ? (int) config->ordinal : 1);
+	cluster_set_role("supervisor", config->ordinal ? config->ordinal : 1);
+	cluster->bank.history = config->history;
+	cluster->bank.linger_us = config->linger_us;
 	holdfast_set_reporter(report_error, cluster);
 	if (!open_events(cluster))
 		fprintf(stderr, "FATAL:  could not watch for signals: %s\n", strerror(errno));

@@ -51,10 +51,13 @@ typedef struct ClusterConfig
 	unsigned run_ms;     /* stop in order after that; 0: when told to */
 	unsigned ordinal;    /* proc=supervisor.N in a fault plan; 0: 1 */
 	unsigned pace_us;    /* a worker's pause between transfers; 0: none */
+	unsigned
+		linger_us; /* in the middle of every eighth transfer and audit, its locks held; 0: none */
 	HoldfastMemory memory;
 	int ready_fd; /* "ready PID\n" is written here, and the descriptor closed, once workers run; -1 */
 	bool quiet;   /* errors only on stderr */
 	FILE *out;    /* the final audit goes here; NULL: nowhere */
+	struct History *history; /* of workers and accounts of these numbers; NULL: none is kept */
 } ClusterConfig;
 
 /* Exit codes, those of the command line. */

@@ -17,6 +17,7 @@
 
 #include <holdfast/lockfile.h>
 
+#include "cluster/history.h"
 #include "cluster/worker.h"
 #include "runner/clock.h"
 
@@ -36,6 +37,7 @@ be_worker(const HoldfastWorker *self, void *arg)
 
 	close(cluster->signal_fd);
 	close(cluster->started_fd[0]);
+	cluster->bank.me = history_born(cluster->config.history, start.ordinal);
 	return worker_main(&start);
 }
 

@@ -19,7 +19,8 @@
 
 #include <holdfast/proc.h>
 
-#include "inject/inject.h"
+#include "cluster/history.h"
+#include "cluster/role.h"
 
 #define LOCK_TIMEOUT_US 200000 /* a bound on noticing anything else */
 #define AMOUNT_MAX      50
@@ -80,17 +81,19 @@ pace(unsigned us)
 static HoldfastStatus
 work(const WorkerStart *start, uint64_t *random, uint64_t round)
 {
-	const BankAccess *bank = start->bank;
+	BankAccess *bank = start->bank;
 	unsigned naccounts = bank->bank->naccounts;
 	unsigned from = (unsigned) (next_random(random) % naccounts);
 	unsigned to = (from + 1 + (unsigned) (next_random(random) % (naccounts - 1))) % naccounts;
 	HoldfastStatus status =
 		bank_transfer(bank, from, to, 1 + (int64_t) (*random % AMOUNT_MAX), LOCK_TIMEOUT_US);
 
-	if (status == HOLDFAST_OK && round % 8 == 0)
-		status = bank_flush(bank);
-	if (status == HOLDFAST_OK && round % 8 == 4)
-		status = bank_insert(bank);
+	if (status == HOLDFAST_OK && round % 4 == 0)
+	{
+		history_stage(bank->me, HISTORY_WAITING_VAR);
+		status = round % 8 == 0 ? bank_flush(bank) : bank_insert(bank);
+		history_stage(bank->me, HISTORY_OUTSIDE);
+	}
 	if (status == HOLDFAST_OK && (round % 256 == 0 || bank_audit_is_mine(bank)))
 	{
 		int64_t sum;
@@ -131,6 +134,8 @@ work_until_told(const WorkerStart *start)
 		{
 			fprintf(stderr, "worker.%u: %s: %s\n", start->ordinal, holdfast_status_name(status),
 					holdfast_last_error()->message);
+			history_violation(start->bank->history, "worker %u was told %s: %s", start->ordinal,
+							  holdfast_status_name(status), holdfast_last_error()->message);
 			return WORKER_EXIT_FAILED;
 		}
 		pace(start->config->pace_us);
@@ -142,12 +147,13 @@ int
 worker_main(const WorkerStart *start)
 {
 	set_signals();
-	inject_set_role("worker", (int) start->ordinal);
+	cluster_set_role("worker", start->ordinal);
 	if (InitProcess("worker") < 0)
 	{
 		fprintf(stderr, "worker.%u: %s\n", start->ordinal, holdfast_last_error()->message);
 		return WORKER_EXIT_FAILED;
 	}
+	history_has_slot(start->bank->history, start->bank->me, holdfast_my_slot());
 	bank_enter(start->bank);
 	/* A supervisor that no longer reads is dead, and getppid() will say so. */
 	if (write(start->started_fd, "", 1) < 0 && errno != EPIPE && errno != EAGAIN)

@@ -11,7 +11,7 @@
 typedef struct WorkerStart
 {
 	const ClusterConfig *config;
-	const BankAccess *bank;
+	BankAccess *bank; /* its own copy: it is a child */
 	unsigned ordinal; /* 1-based, as in proc=worker.1 */
 	uint64_t seed;
 	pid_t supervisor;
