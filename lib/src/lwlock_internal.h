@@ -73,7 +73,8 @@ HoldfastStatus holdfast_lwlock_wait_for_var(LWLock *lock, LWLockEntry *entry, ui
 
 /* lwlock_queue.c */
 void holdfast_lwlock_wakeup(LWLock *lock);
-void holdfast_lwlock_post(PGPROC *proc);
+/* `surely`: a waker may have died between its post and its call to the kernel, so that POSTED proves nothing. */
+void holdfast_lwlock_post(PGPROC *proc, bool surely);
 
 /* Monotonic clock, nanoseconds. */
 uint64_t holdfast_now_ns(void);

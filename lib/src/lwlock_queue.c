@@ -300,10 +300,10 @@ holdfast_queue_settle(uint64_t deadline_ns)
 /* ---- waking ---- */
 
 void
-holdfast_lwlock_post(PGPROC *proc)
+holdfast_lwlock_post(PGPROC *proc, bool surely)
 {
 	/* Release: whatever made us wake it.  Pairs [LW5] with the acquire exchange of the waiter. */
-	if (__atomic_exchange_n(&proc->wake, WAKE_POSTED, __ATOMIC_RELEASE) == WAKE_ASLEEP)
+	if (__atomic_exchange_n(&proc->wake, WAKE_POSTED, __ATOMIC_RELEASE) == WAKE_ASLEEP || surely)
 		(void) syscall(SYS_futex, &proc->wake, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
@@ -369,7 +369,7 @@ wake_and_unlock(LWLock *lock)
 	{
 		INJECT_POINT("lwlock/wakeup/pre-post", INJECT_ANYWHERE,
 					 "waiters unlinked, not all posted: recovery wakes all who are journalled");
-		holdfast_lwlock_post(&holdfast_shmem.procs[chosen[i]]);
+		holdfast_lwlock_post(&holdfast_shmem.procs[chosen[i]], false);
 	}
 }
 

@@ -304,6 +304,9 @@ recompute_word(Recovery *recovery, LWLock *lock, uint64_t offset)
 		}
 		if (owner != 0 && !slot_state_is(owner, PROC_LIVE))
 		{
+			/* It may have released and left between our two looks.  It frees its slot last: then the word is another. */
+			if (lw_xowner(__atomic_load_n(&lock->state, __ATOMIC_RELAXED)) != owner)
+				continue;
 			flags |= apply_policy(recovery, lock, owner);
 			owner = 0;
 		}
@@ -341,7 +344,7 @@ wake_all_who_name(uint64_t offset)
 		INJECT_POINT("recover/lock/mid-wake", INJECT_ANYWHERE,
 					 "the lock is in service, not all waiters are woken: dead journals still name "
 					 "it, the next one wakes all");
-		holdfast_lwlock_post(&holdfast_shmem.procs[slot]);
+		holdfast_lwlock_post(&holdfast_shmem.procs[slot], true);
 	}
 }
 
