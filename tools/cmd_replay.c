@@ -16,6 +16,7 @@ static const struct
 	{"scenario", replay_scenario, false},
 	{"fuzz", replay_fuzz, true},
 	{"storm", replay_storm, false},
+	{"explore", replay_explore, true},
 };
 
 static ReplayOptions opt;

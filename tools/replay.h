@@ -28,6 +28,7 @@ typedef int (*ReplayRunner)(const ReplayToken *token, const ReplayOptions *optio
 int replay_scenario(const ReplayToken *token, const ReplayOptions *options); /* cmd_run.c */
 int replay_fuzz(const ReplayToken *token, const ReplayOptions *options);     /* cmd_fuzz.c */
 int replay_storm(const ReplayToken *token, const ReplayOptions *options);    /* cmd_storm.c */
+int replay_explore(const ReplayToken *token, const ReplayOptions *options);
 
 /* The usage error of a token whose values make no sense; returns EXIT_USAGE. */
 int replay_refuse(const ReplayTokenError *error);

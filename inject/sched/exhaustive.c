@@ -1,0 +1,427 @@
+/*
+ * exhaustive.c
+ *		Every schedule: a depth-first search over states, each looked at once.
+ *
+ * From each state: a step of every process that can make one, the death of every process while the budget lasts, and the
+ * end of the patience of every process that waits.  Going back is undoing the step.
+ *
+ * Progress.  A state is good when the end can be reached from it by steps alone: deaths and time-outs do not count, since
+ * they would hide a wake-up that never comes.  Most states are known to be good when the search leaves them; those that
+ * hang on a state which was not decided yet are kept with their edges and decided at the end.  A state without steps that
+ * is not the end is a deadlock, found at once.
+ */
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "search.h"
+#include "table.h"
+
+#define FRAMES_MAX (UINT64_C(1) << 24)
+#define EDGES_MAX  (UINT64_C(1) << 27)
+
+typedef struct Frame
+{
+	SimMark mark; /* undoes the move that led here */
+	uint32_t state;
+	uint8_t choice;
+	uint8_t move; /* of the parent */
+	bool counts;  /* the move is no fault */
+	bool good;
+	uint8_t steps;    /* successors by steps */
+	uint8_t spinning; /* bit per process */
+	uint8_t nopen;
+	uint32_t open[SIM_PROCESSES * 2];
+} Frame;
+
+typedef struct Edge
+{
+	uint32_t from, to;
+} Edge;
+
+typedef struct Search
+{
+	StateTable table;
+	Frame *frame;
+	size_t frames;
+	Edge *edge;
+	size_t edges;
+	bool faults; /* deaths and time-outs are explored */
+	bool timeouts_count;
+	bool stop_at_end; /* only whether the end is reachable is asked */
+	ExploreReport *report;
+} Search;
+
+double
+sim_now(void)
+{
+	struct timespec now;
+
+	(void) clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double) now.tv_sec + (double) now.tv_nsec * 1e-9;
+}
+
+static void *
+map(size_t size)
+{
+	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+					-1, 0);
+
+	return at == MAP_FAILED ? NULL : at;
+}
+
+static bool
+search_open(Search *search, uint64_t memory)
+{
+	search->frame = map(FRAMES_MAX * sizeof(Frame));
+	search->edge = map(EDGES_MAX * sizeof(Edge));
+	return table_open(&search->table, memory) && search->frame != NULL && search->edge != NULL;
+}
+
+static void
+search_close(Search *search)
+{
+	table_close(&search->table);
+	if (search->frame != NULL)
+		(void) munmap(search->frame, FRAMES_MAX * sizeof(Frame));
+	if (search->edge != NULL)
+		(void) munmap(search->edge, EDGES_MAX * sizeof(Edge));
+}
+
+/* ---- moves of a state, in a fixed order ---- */
+
+static bool
+next_move(const Search *search, Frame *frame, SimMove *move, int *process)
+{
+	int n = sim.processes;
+
+	while (frame->choice < 3 * n)
+	{
+		int p = frame->choice % n;
+		int kind = frame->choice / n;
+
+		frame->choice++;
+		*process = p;
+		if (kind == 0 && sim_can_step(p))
+		{
+			*move = MOVE_STEP;
+			return true;
+		}
+		if (kind == 1 && search->faults && sim_can_time_out(p, frame->spinning >> p & 1))
+		{
+			*move = MOVE_TIMEOUT;
+			return true;
+		}
+		if (kind == 2 && search->faults && sim_can_kill(p))
+		{
+			*move = MOVE_KILL;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void
+push(Search *search, uint32_t state, const SimMark *mark, uint8_t move, bool counts)
+{
+	Frame *frame = &search->frame[search->frames++];
+
+	__builtin_memset(frame, 0, sizeof(*frame));
+	frame->mark = *mark;
+	frame->state = state;
+	frame->move = move;
+	frame->counts = counts;
+	if (search->frames > search->report->depth_max)
+		search->report->depth_max = (uint32_t) search->frames;
+}
+
+static void
+edge_to(Search *search, Frame *frame, uint32_t to)
+{
+	uint8_t flags = search->table.state[to].flags;
+
+	if (flags & STATE_GOOD)
+		frame->good = true;
+	else if (frame->nopen < SIM_PROCESSES * 2)
+		frame->open[frame->nopen++] = to;
+}
+
+/* The search leaves the state: what it knows of it now. */
+static bool
+finish(Search *search, Frame *frame)
+{
+	StateRecord *record = &search->table.state[frame->state];
+
+	record->flags |= STATE_FINISHED;
+	/* A successor may have turned out good since the edge was noted. */
+	for (uint8_t i = 0; i < frame->nopen && !frame->good; i++)
+		frame->good = (search->table.state[frame->open[i]].flags & STATE_GOOD) != 0;
+	if (frame->good)
+	{
+		record->flags |= STATE_GOOD;
+		return true;
+	}
+	for (uint8_t i = 0; i < frame->nopen; i++)
+	{
+		if (search->edges == EDGES_MAX)
+			return false;
+		search->edge[search->edges++] = (Edge){frame->state, frame->open[i]};
+	}
+	search->report->undecided++;
+	return true;
+}
+
+/* ---- findings ---- */
+
+static void
+found_on_stack(Search *search, SimViolation violation, int last_move)
+{
+	size_t count = search->frames - 1 + (last_move >= 0 ? 1 : 0);
+	ExploreMove *raw = calloc(count + 1, sizeof(*raw));
+
+	if (raw == NULL)
+		return;
+	for (size_t i = 1; i < search->frames; i++)
+		raw[i - 1] = (ExploreMove){search->frame[i].move >> 4, search->frame[i].move & 15};
+	if (last_move >= 0)
+		raw[count - 1] = (ExploreMove){(uint8_t) (last_move >> 4), (uint8_t) (last_move & 15)};
+	sim_report_finding(search->report, raw, count, violation);
+	free(raw);
+}
+
+static void
+found_state(Search *search, uint32_t state, SimViolation violation)
+{
+	size_t count = 0;
+	ExploreMove *raw;
+
+	for (uint32_t s = state; s != 0; s = search->table.state[s].parent)
+		count++;
+	raw = calloc(count + 1, sizeof(*raw));
+	if (raw == NULL)
+		return;
+	for (uint32_t s = state, at = (uint32_t) count; s != 0; s = search->table.state[s].parent)
+	{
+		uint8_t move = search->table.state[s].move;
+
+		raw[--at] = (ExploreMove){move >> 4, move & 15};
+	}
+	sim_report_finding(search->report, raw, count, violation);
+	free(raw);
+}
+
+/* Spreads what is good backwards over the kept edges; the first state that stays bad, or 0. */
+static uint32_t
+first_doomed(Search *search)
+{
+	bool more = true;
+
+	while (more)
+	{
+		more = false;
+		for (size_t i = 0; i < search->edges; i++)
+		{
+			StateRecord *from = &search->table.state[search->edge[i].from];
+
+			if ((from->flags & STATE_GOOD) ||
+				!(search->table.state[search->edge[i].to].flags & STATE_GOOD))
+				continue;
+			from->flags |= STATE_GOOD;
+			more = true;
+		}
+	}
+	for (size_t i = 0; i < search->edges; i++)
+	{
+		if (!(search->table.state[search->edge[i].from].flags & STATE_GOOD))
+			return search->edge[i].from;
+	}
+	return 0;
+}
+
+/* ---- the search ---- */
+
+static bool
+out_of_budget(Search *search, const ExploreConfig *config, double start)
+{
+	ExploreReport *report = search->report;
+	double seconds = sim_now() - start;
+
+	if (config->interrupted != NULL && config->interrupted())
+		report->end = EXPLORE_CUT_SIGNAL;
+	else if (config->seconds > 0 && seconds > config->seconds)
+		report->end = EXPLORE_CUT_TIME;
+	else
+	{
+		if (config->progress != NULL)
+			config->progress(search->table.states, report->transitions + report->crash_transitions,
+							 seconds);
+		return false;
+	}
+	return true;
+}
+
+/* A state that was just reached.  False: there is no room for it. */
+static bool
+arrive(Search *search, Frame *parent, const SimMark *mark, uint8_t move, bool counts)
+{
+	uint32_t number;
+	bool is_new;
+
+	if (!table_find(&search->table, sim_state_hash(), &number, &is_new) ||
+		search->frames == FRAMES_MAX)
+		return false;
+	if (counts && parent != NULL)
+		parent->steps++;
+	if (!is_new)
+	{
+		if (counts && parent != NULL)
+			edge_to(search, parent, number);
+		if (mark != NULL)
+			sim_undo(mark);
+		return true;
+	}
+	search->table.state[number].parent = parent != NULL ? parent->state : 0;
+	search->table.state[number].move = move;
+	push(search, number, mark != NULL ? mark : &(SimMark){.process = -1}, move, counts);
+	return true;
+}
+
+/* The state at the top has no moves left: leaves it.  False: a deadlock, or no room. */
+static bool
+leave(Search *search, SimViolation *violation)
+{
+	Frame *frame = &search->frame[search->frames - 1];
+
+	if (frame->steps == 0 && !frame->good && !search->stop_at_end)
+	{
+		*violation = sim_judge_stuck();
+		if (*violation != SIM_NOTHING)
+			return false;
+		frame->good = true;
+	}
+	if (!finish(search, frame))
+		return false;
+	search->frames--;
+	if (search->frames > 0)
+	{
+		if (frame->counts)
+			edge_to(search, &search->frame[search->frames - 1], frame->state);
+		sim_undo(&frame->mark);
+	}
+	return true;
+}
+
+static void
+depth_first(Search *search, const ExploreConfig *config)
+{
+	ExploreReport *report = search->report;
+	double start = sim_now();
+	uint64_t work = 0;
+
+	report->end = EXPLORE_COMPLETE;
+	if (!arrive(search, NULL, NULL, 0, false))
+		report->end = EXPLORE_CUT_MEMORY;
+	while (search->frames > 0 && report->end == EXPLORE_COMPLETE)
+	{
+		Frame *frame = &search->frame[search->frames - 1];
+		SimViolation violation = SIM_NOTHING;
+		SimMove move;
+		SimMark mark;
+		SimOutcome outcome;
+		int process;
+		bool counts;
+
+		if ((++work & 0x3ffff) == 0 && out_of_budget(search, config, start))
+			break;
+		if (frame->choice == 0 && sim_is_terminal())
+		{
+			report->terminals++;
+			frame->good = true;
+			violation = sim_judge_terminal();
+			if (violation != SIM_NOTHING)
+			{
+				found_on_stack(search, violation, -1);
+				break;
+			}
+			if (search->stop_at_end)
+				break;
+		}
+		if (!next_move(search, frame, &move, &process))
+		{
+			if (leave(search, &violation))
+				continue;
+			if (violation != SIM_NOTHING)
+				found_on_stack(search, violation, -1);
+			else
+				report->end = EXPLORE_CUT_MEMORY;
+			break;
+		}
+		mark = sim_mark(process);
+		outcome = sim_move(move, process);
+		if (move == MOVE_STEP)
+			report->transitions++;
+		else
+			report->crash_transitions++;
+		violation = sim_violation();
+		if (violation != SIM_NOTHING)
+		{
+			if (!search->stop_at_end)
+				found_on_stack(search, violation, move << 4 | process);
+			break;
+		}
+		counts = move == MOVE_STEP || (move == MOVE_TIMEOUT && search->timeouts_count);
+		if (outcome == OUTCOME_SPUN)
+		{
+			frame->spinning |= (uint8_t) (1u << process);
+			if (move == MOVE_TIMEOUT)
+			{
+				sim_undo(&mark); /* it found nothing: as if it had gone on waiting */
+				continue;
+			}
+		}
+		if (!arrive(search, frame, &mark, (uint8_t) ((unsigned) move << 4 | (unsigned) process),
+					counts))
+			report->end = EXPLORE_CUT_MEMORY;
+	}
+	report->seconds = sim_now() - start;
+}
+
+void
+sim_search(const ExploreConfig *config, ExploreReport *report)
+{
+	Search search = {.report = report, .faults = true, .timeouts_count = !config->supervisor};
+	uint32_t doomed;
+
+	if (!search_open(&search, config->memory_limit))
+	{
+		report->end = EXPLORE_UNFIT;
+		search_close(&search);
+		return;
+	}
+	depth_first(&search, config);
+	report->states = search.table.states;
+	report->bytes = table_bytes(&search.table) + search.edges * sizeof(Edge) + sim.arena_used;
+	doomed =
+		report->end == EXPLORE_COMPLETE && report->signature == NULL ? first_doomed(&search) : 0;
+	if (doomed != 0)
+		found_state(&search, doomed, SIM_LIVELOCK);
+	search_close(&search);
+}
+
+bool
+sim_can_end(uint64_t memory_limit)
+{
+	static ExploreReport report; /* large, and nobody reads it */
+	ExploreConfig config = {.memory_limit = memory_limit};
+	Search search = {.report = &report, .stop_at_end = true};
+	bool can;
+
+	__builtin_memset(&report, 0, offsetof(ExploreReport, problem));
+	if (!search_open(&search, memory_limit))
+		return true;
+	depth_first(&search, &config);
+	/* Only a search that saw everything and no end says no. */
+	can = report.terminals > 0 || report.end != EXPLORE_COMPLETE;
+	search_close(&search);
+	return can;
+}

@@ -1,0 +1,280 @@
+/*
+ * hooks.c
+ *		Where the lock sources' accesses to memory arrive: the functions that -fsanitize=thread calls.
+ *
+ * Each access to shared memory that another process could see is a stop: the process waits there for its turn, and what
+ * it then does up to the next stop is one step.  Not stops, because nobody can tell when they happen:
+ *		constants		the header, the tranche table, a lock's tranche
+ *		a process's reads of its own journal and its own slot's life: nobody writes them while it lives
+ *		a process's stores to its own journal, when nobody has died unrecovered or can still die: only recovery reads
+ *						journals
+ *		counters		that nothing depends on
+ *		the list's links, which only the owner of the queue touches; that is checked at each access
+ *
+ * A failed compare-and-swap is a read.  Weak ones do not fail without reason here.  Memory order: the simulator runs
+ * sequentially consistent code; the order arguments are taken and not weakened.
+ */
+#include "model.h"
+
+/* May a recoverer look at journals, now or later? */
+static bool
+journals_matter(void)
+{
+	const SimKernel *kernel = &sim_world->shared.kernel;
+	const SimSegment *segment = &sim_world->shared.segment;
+
+	if (kernel->crashes_left > 0 || segment->proc_global.recovery_owner != 0)
+		return true;
+	for (int i = 0; i < sim.processes; i++)
+	{
+		if (kernel->dead[i] && PROC_STATE(segment->procs[i].life) != PROC_FREE)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The links are plain memory under the queue's owner.  That nobody else touches them is checked, so that they need not
+ * be stops.
+ */
+static void
+check_queue_owner(void)
+{
+	const SimSegment *segment = &sim_world->shared.segment;
+
+	for (int i = 0; i < SIM_LOCKS; i++)
+	{
+		if (lw_qowner(segment->locks[i].lock.state) == (uint32_t) sim.current + 1)
+			return;
+	}
+	sim_violate(SIM_QUEUE_RACE);
+}
+
+static inline bool
+is_stop(const volatile void *address, bool writes)
+{
+	uint8_t word = sim.class_of[sim_offset((const void *) address) >> 3];
+	SimClass class = (SimClass) (word >> 4);
+	bool own = (word & 15) == sim.current;
+
+	switch (class)
+	{
+		case CLASS_SHARED:
+			return true;
+		case CLASS_CONSTANT:
+		case CLASS_QUIET:
+			return false;
+		case CLASS_JOURNAL:
+			return !own || (writes && journals_matter());
+		case CLASS_LIFE:
+			return !own || writes;
+		case CLASS_QUEUE:
+			check_queue_owner();
+			return sim.config->fine;
+		case CLASS_WAKE:
+			/* Upper half: the mode it waits in, which nobody reads before it is linked. */
+			return ((uintptr_t) address & 4) == 0 || sim.config->fine ||
+				   sim_world->shared.segment.procs[word & 15].wait_lock != 0;
+	}
+	return true;
+}
+
+static inline void
+before(const volatile void *address, SimStop stop)
+{
+	if (!sim.running || !sim_is_shared((const void *) address))
+		return;
+	if (is_stop(address, stop != STOP_READ))
+		sim_stop_here(stop, (const void *) address);
+	if (stop == STOP_WRITE)
+		sim_log((const void *) address);
+}
+
+/* ---- plain accesses: the compiler calls, then does it ---- */
+
+#define HOOK_PLAIN(size_)                                                                          \
+	void __tsan_read##size_(void *address);                                                        \
+	void __tsan_write##size_(void *address);                                                       \
+	void __tsan_unaligned_read##size_(void *address);                                              \
+	void __tsan_unaligned_write##size_(void *address);                                             \
+	void __tsan_read##size_(void *address)                                                         \
+	{                                                                                              \
+		before(address, STOP_READ);                                                                \
+	}                                                                                              \
+	void __tsan_write##size_(void *address)                                                        \
+	{                                                                                              \
+		before(address, STOP_WRITE);                                                               \
+		if ((size_) > 8 && sim.running && sim_is_shared(address))                                  \
+			sim_log((char *) address + 8);                                                         \
+	}                                                                                              \
+	void __tsan_unaligned_read##size_(void *address)                                               \
+	{                                                                                              \
+		__tsan_read##size_(address);                                                               \
+	}                                                                                              \
+	void __tsan_unaligned_write##size_(void *address)                                              \
+	{                                                                                              \
+		__tsan_write##size_(address);                                                              \
+	}
+
+HOOK_PLAIN(1)
+HOOK_PLAIN(2)
+HOOK_PLAIN(4)
+HOOK_PLAIN(8)
+HOOK_PLAIN(16)
+
+void __tsan_init(void);
+void __tsan_func_entry(void *caller);
+void __tsan_func_exit(void);
+void __tsan_read_range(void *address, unsigned long size);
+void __tsan_write_range(void *address, unsigned long size);
+void __tsan_atomic_thread_fence(int order);
+void __tsan_atomic_signal_fence(int order);
+
+void
+__tsan_init(void)
+{
+}
+
+void
+__tsan_func_entry(void *caller)
+{
+	(void) caller;
+}
+
+void
+__tsan_func_exit(void)
+{
+}
+
+void
+__tsan_read_range(void *address, unsigned long size)
+{
+	for (unsigned long i = 0; i < size; i += 8)
+		__tsan_read8((char *) address + i);
+}
+
+void
+__tsan_write_range(void *address, unsigned long size)
+{
+	for (unsigned long i = 0; i < size; i += 8)
+		__tsan_write8((char *) address + i);
+}
+
+void
+__tsan_atomic_thread_fence(int order)
+{
+	(void) order;
+}
+
+void
+__tsan_atomic_signal_fence(int order)
+{
+	(void) order;
+}
+
+void *
+sim_memset(void *to, int byte, size_t size)
+{
+	__tsan_write_range(to, size);
+	return __builtin_memset(to, byte, size);
+}
+
+void *
+sim_memcpy(void *to, const void *from, size_t size)
+{
+	__tsan_write_range(to, size);
+	return __builtin_memcpy(to, from, size);
+}
+
+/* ---- atomic accesses: we do them ---- */
+
+#define HOOK_FETCH(bits_, name_, change_)                                                          \
+	uint##bits_##_t __tsan_atomic##bits_##_##name_(volatile uint##bits_##_t *address,              \
+												   uint##bits_##_t value, int order);              \
+	uint##bits_##_t __tsan_atomic##bits_##_##name_(volatile uint##bits_##_t *address,              \
+												   uint##bits_##_t value, int order)               \
+	{                                                                                              \
+		uint##bits_##_t old;                                                                       \
+                                                                                                   \
+		(void) order;                                                                              \
+		before(address, STOP_RMW);                                                                 \
+		if (sim.running && sim_is_shared((const void *) address))                                  \
+			sim_log((const void *) address);                                                       \
+		old = *address;                                                                            \
+		*address = (uint##bits_##_t)(change_);                                                     \
+		return old;                                                                                \
+	}
+
+#define HOOK_ATOMIC(bits_)                                                                         \
+	uint##bits_##_t __tsan_atomic##bits_##_load(const volatile uint##bits_##_t *address,           \
+												int order);                                        \
+	void __tsan_atomic##bits_##_store(volatile uint##bits_##_t *address, uint##bits_##_t value,    \
+									  int order);                                                  \
+	uint##bits_##_t __tsan_atomic##bits_##_compare_exchange_val(                                   \
+		volatile uint##bits_##_t *address, uint##bits_##_t expected, uint##bits_##_t desired,      \
+		int order, int failure_order);                                                             \
+	int __tsan_atomic##bits_##_compare_exchange_strong(                                            \
+		volatile uint##bits_##_t *address, uint##bits_##_t *expected, uint##bits_##_t desired,     \
+		int order, int failure_order);                                                             \
+	int __tsan_atomic##bits_##_compare_exchange_weak(                                              \
+		volatile uint##bits_##_t *address, uint##bits_##_t *expected, uint##bits_##_t desired,     \
+		int order, int failure_order);                                                             \
+	uint##bits_##_t __tsan_atomic##bits_##_load(const volatile uint##bits_##_t *address,           \
+												int order)                                         \
+	{                                                                                              \
+		(void) order;                                                                              \
+		before(address, STOP_READ);                                                                \
+		return *address;                                                                           \
+	}                                                                                              \
+	void __tsan_atomic##bits_##_store(volatile uint##bits_##_t *address, uint##bits_##_t value,    \
+									  int order)                                                   \
+	{                                                                                              \
+		(void) order;                                                                              \
+		before(address, STOP_WRITE);                                                               \
+		*address = value;                                                                          \
+	}                                                                                              \
+	uint##bits_##_t __tsan_atomic##bits_##_compare_exchange_val(                                   \
+		volatile uint##bits_##_t *address, uint##bits_##_t expected, uint##bits_##_t desired,      \
+		int order, int failure_order)                                                              \
+	{                                                                                              \
+		uint##bits_##_t old;                                                                       \
+                                                                                                   \
+		(void) order;                                                                              \
+		(void) failure_order;                                                                      \
+		before(address, STOP_RMW);                                                                 \
+		old = *address;                                                                            \
+		if (old != expected)                                                                       \
+			return old;                                                                            \
+		if (sim.running && sim_is_shared((const void *) address))                                  \
+			sim_log((const void *) address);                                                       \
+		*address = desired;                                                                        \
+		return old;                                                                                \
+	}                                                                                              \
+	int __tsan_atomic##bits_##_compare_exchange_strong(                                            \
+		volatile uint##bits_##_t *address, uint##bits_##_t *expected, uint##bits_##_t desired,     \
+		int order, int failure_order)                                                              \
+	{                                                                                              \
+		uint##bits_##_t wanted = *expected;                                                        \
+                                                                                                   \
+		*expected = __tsan_atomic##bits_##_compare_exchange_val(address, wanted, desired, order,   \
+																failure_order);                    \
+		return *expected == wanted;                                                                \
+	}                                                                                              \
+	int __tsan_atomic##bits_##_compare_exchange_weak(                                              \
+		volatile uint##bits_##_t *address, uint##bits_##_t *expected, uint##bits_##_t desired,     \
+		int order, int failure_order)                                                              \
+	{                                                                                              \
+		return __tsan_atomic##bits_##_compare_exchange_strong(address, expected, desired, order,   \
+															  failure_order);                      \
+	}                                                                                              \
+	HOOK_FETCH(bits_, exchange, value)                                                             \
+	HOOK_FETCH(bits_, fetch_add, old + value)                                                      \
+	HOOK_FETCH(bits_, fetch_sub, old - value)                                                      \
+	HOOK_FETCH(bits_, fetch_and, old &value)                                                       \
+	HOOK_FETCH(bits_, fetch_or, old | value)                                                       \
+	HOOK_FETCH(bits_, fetch_xor, old ^ value)
+
+HOOK_ATOMIC(8)
+HOOK_ATOMIC(16)
+HOOK_ATOMIC(32)
+HOOK_ATOMIC(64)

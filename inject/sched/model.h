@@ -1,0 +1,320 @@
+/*
+ * model.h
+ *		The simulated machine: what its processes share, what is each one's own, and how one step is made.
+ *
+ *		shared memory	the segment, what the kernel knows (asleep, dead, reaped, clocks, budgets) and the judge's notes.
+ *						Every change is logged: undoing a step and hashing a state cost what the step changed
+ *		processes		coroutines on stacks at fixed addresses.  A stopped process is its live stack bytes and its
+ *						thread-local variables: an image
+ *
+ * A step of a process is the access it stood before, and all it does up to the next one that others could see.
+ * Accesses that nobody else can see are not stops; see visibility in hooks.c.
+ *
+ * One simulation per process of the operating system, used by one thread.
+ */
+#ifndef HOLDFAST_SCHED_MODEL_H
+#define HOLDFAST_SCHED_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "seam.h"
+
+#include "lwlock_internal.h"
+
+#include "explore.h"
+
+/* The engine's own calls are the system's. */
+#undef syscall
+#undef nanosleep
+#undef sched_yield
+#undef clock_gettime
+#undef getpid
+#undef memset
+#undef memcpy
+
+#define SIM_PROCESSES  HOLDFAST_PROCS_MAX
+#define SIM_LOCKS      2
+#define SIM_STACK_SIZE 16384
+#define SIM_STACK_CLEAN                                                                            \
+	1024 /* bytes below a stopped process that are kept zero, for equal states to be equal bytes */
+#define SIM_TLS_SIZE 64
+#define SIM_ADDRESS  ((void *) UINT64_C(0x200000000000))
+
+/* ---- shared memory ---- */
+
+typedef struct SimSegment
+{
+	PGShmemHeader header __attribute__((aligned(128)));
+	ProcGlobalData proc_global __attribute__((aligned(CACHE_LINE_SIZE)));
+	LWLockPadded locks[SIM_LOCKS] __attribute__((aligned(CACHE_LINE_SIZE)));
+	struct PGPROC procs[SIM_PROCESSES];
+	uint64_t data[SIM_LOCKS][2]; /* what each lock protects: two words that are equal outside */
+	uint64_t var;                /* for LWLockWaitForVar */
+	LWLockTrancheTable tranches;
+} SimSegment;
+
+/* What the kernel knows of each process. */
+typedef struct SimKernel
+{
+	uint64_t asleep[SIM_PROCESSES]; /* offset of the futex word + 1; 0: not asleep */
+	uint64_t timed[SIM_PROCESSES];  /* asleep: nanoseconds to the time-out; UINT64_MAX: none */
+	uint64_t clock[SIM_PROCESSES];
+	uint64_t dead[SIM_PROCESSES];
+	uint64_t reaped[SIM_PROCESSES];
+	uint64_t done[SIM_PROCESSES];
+	uint64_t crashes_left, recoverer_crashes_left, timeouts_left;
+} SimKernel;
+
+/* What the judge saw. */
+typedef struct SimNotes
+{
+	uint64_t holds_exclusive[SIM_LOCKS]; /* bit per process */
+	uint64_t holds_shared[SIM_LOCKS];
+	uint64_t committed[SIM_LOCKS]; /* what data[][] must be */
+	uint64_t repairing[SIM_LOCKS]; /* process + 1 */
+	uint64_t
+		busy_seen; /* bit per process: its conditional acquisition is running, and the lock was held */
+	uint64_t trying;    /* bit per process */
+	uint64_t violation; /* SimViolation */
+	uint64_t culprit;
+} SimNotes;
+
+typedef struct SimShared
+{
+	SimSegment segment;
+	SimKernel kernel;
+	SimNotes notes;
+} SimShared;
+
+typedef struct SimWorld
+{
+	SimShared shared __attribute__((aligned(4096)));
+	unsigned char stack[SIM_PROCESSES][SIM_STACK_SIZE] __attribute__((aligned(4096)));
+} SimWorld;
+
+#define sim_world ((SimWorld *) SIM_ADDRESS)
+
+/* ---- what is found ---- */
+
+typedef enum SimViolation
+{
+	SIM_NOTHING = 0,
+	SIM_MUTUAL_EXCLUSION,
+	SIM_LOST_UPDATE,
+	SIM_TORN_DATA,
+	SIM_REPAIR_OF_THE_LIVING,
+	SIM_DOUBLE_RECOVERY,
+	SIM_UNEXPECTED_STATUS,
+	SIM_BUSY_UNJUSTIFIED,
+	SIM_ILLEGAL_WORD,
+	SIM_UNRECOVERED,
+	SIM_LEFTOVERS,
+	SIM_LOST_WAKEUP,
+	SIM_DEADLOCK,
+	SIM_LIVELOCK,
+	SIM_OVERRUN,
+	SIM_QUEUE_RACE,
+} SimViolation;
+
+const char *sim_violation_name(SimViolation violation);
+const char *sim_violation_text(SimViolation violation);
+
+/* ---- processes ---- */
+
+typedef enum SimRole
+{
+	SIM_WORKER,
+	SIM_SUPERVISOR, /* recovers the dead as it reaps them */
+	SIM_STANDBY,    /* the next supervisor, once all before it are dead */
+} SimRole;
+
+typedef enum SimStop
+{
+	STOP_NOT_STARTED = 0,
+	STOP_READ,
+	STOP_WRITE,
+	STOP_RMW,
+	STOP_FUTEX_WAIT,
+	STOP_FUTEX_WAKE,
+	STOP_ASLEEP,
+	STOP_IDLE,    /* supervisor: nobody to reap */
+	STOP_STANDBY, /* not yet needed */
+	STOP_DONE,
+	STOP_SPIN, /* never kept: what it read must change first, so it goes back to before it read */
+} SimStop;
+
+typedef struct SimImage
+{
+	void *sp;
+	uint32_t size; /* live stack bytes; 0: done or dead */
+	uint32_t stop; /* SimStop */
+	uint64_t address;
+	uint64_t hash[2];
+	unsigned char tls[SIM_TLS_SIZE];
+	unsigned char bytes[];
+} SimImage;
+
+typedef struct SimProcess
+{
+	SimRole role;
+	const char *program;
+	const SimImage *image; /* as it stands */
+	const SimImage *pure;  /* as it stood after the last change it made */
+} SimProcess;
+
+/* ---- one simulation ---- */
+
+typedef struct SimLogEntry
+{
+	uint64_t *word;
+	uint64_t before;
+} SimLogEntry;
+
+typedef struct SimHash
+{
+	uint64_t a, b;
+} SimHash;
+
+typedef enum SimClass
+{
+	CLASS_SHARED = 0,
+	CLASS_CONSTANT, /* never changes while processes run */
+	CLASS_QUIET,    /* only counts */
+	CLASS_JOURNAL,  /* one slot's */
+	CLASS_LIFE,
+	CLASS_QUEUE, /* the list's links: for the owner of the queue alone */
+	CLASS_WAKE,  /* one slot's futex word, and beside it the mode it waits in */
+} SimClass;
+
+#define SIM_WORDS (sizeof(SimShared) / 8)
+
+typedef struct Sim
+{
+	const ExploreConfig *config;
+	int processes; /* workers, supervisor, standbys */
+	int workers;
+	SimProcess process[SIM_PROCESSES];
+	bool running; /* hooks are live */
+	bool real;    /* processes are processes, stops wait for the baton */
+	int current;
+	void *engine_sp;
+
+	/* where the current process stopped */
+	SimStop stop;
+	uint64_t stop_address;
+
+	bool looks_without_stopping; /* the current process spins: what it reads is one block */
+	bool impatient;              /* its patience has ended: naps do not stop it either */
+	bool timed_out;              /* because a time-out move says so: time passes */
+	uint32_t naps;
+	bool changed_something; /* the step wrote, slept or woke */
+
+	SimLogEntry *log;
+	size_t log_count, log_capacity, step_start;
+	SimHash shared_hash;
+
+	unsigned char *arena; /* images of the path that is being explored */
+	size_t arena_used, arena_size;
+
+	uint8_t class_of[SIM_WORDS]; /* SimClass << 4 | owner */
+
+	/* thread-local variables of the library */
+	unsigned char *tls;
+	size_t tls_size;
+} Sim;
+
+extern Sim sim;
+
+/* ---- setup.c ---- */
+
+bool sim_open(const ExploreConfig *config, char *problem, size_t size);
+void sim_close(void);
+/* Sets every process to its start; hooks go live. */
+void sim_start(void);
+
+/* ---- step.c ---- */
+
+typedef enum SimMove
+{
+	MOVE_STEP,
+	MOVE_KILL,
+	MOVE_TIMEOUT,
+} SimMove;
+
+typedef enum SimOutcome
+{
+	OUTCOME_STEPPED,
+	OUTCOME_SPUN, /* waits for a change: it is back where it was after its last one */
+	OUTCOME_REFUSED,
+} SimOutcome;
+
+/* What undoing needs. */
+typedef struct SimMark
+{
+	size_t log_count, arena_used;
+	SimHash shared_hash;
+	const SimImage *image, *pure;
+	int process;
+} SimMark;
+
+bool sim_can_step(int process);
+bool sim_can_kill(int process);
+bool sim_can_time_out(int process, bool spinning);
+SimMark sim_mark(int process);
+SimOutcome sim_move(SimMove move, int process);
+void sim_undo(const SimMark *mark);
+/* What a death, or the end of a sleep, changes in the books. */
+void sim_note_death(int process);
+void sim_note_time_out(int process);
+SimHash sim_state_hash(void);
+/* All programs ended, all dead are recovered, supervisors idle. */
+bool sim_is_terminal(void);
+SimViolation sim_violation(void);
+
+/* Where the calling process stands next; returns when it is to go on. */
+void sim_stop_here(SimStop stop, const void *address);
+void sim_log(const void *address);
+static inline bool
+sim_is_shared(const void *address)
+{
+	return (uintptr_t) address - (uintptr_t) SIM_ADDRESS < sizeof(SimShared);
+}
+
+static inline uint64_t
+sim_offset(const void *address)
+{
+	return (uint64_t) ((uintptr_t) address - (uintptr_t) SIM_ADDRESS);
+}
+
+static inline pid_t
+sim_pid(int process)
+{
+	return 1000 + process;
+}
+
+/* Stores that are logged and stop nobody: the kernel's and the judge's. */
+static inline void
+sim_set(uint64_t *word, uint64_t value)
+{
+	sim_log(word);
+	*word = value;
+}
+
+/* ---- program.c ---- */
+
+bool sim_program_is_good(const char *program);
+void sim_run_program(int process);
+void sim_run_supervisor(void);
+void sim_run_standby(void);
+bool sim_repair(LWLock *lock, int dead_slot, void *arg);
+void sim_violate(SimViolation violation);
+
+/* ---- judge.c ---- */
+
+void sim_judge_step(void);             /* after each step: words are legal */
+SimViolation sim_judge_terminal(void); /* nothing is left */
+SimViolation sim_judge_stuck(void);    /* nobody can go on: what is it? */
+
+#endif

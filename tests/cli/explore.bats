@@ -1,0 +1,71 @@
+# holdfast explore, replay and shrink of its findings.  Mutants are built on the spot: a compiler is needed, as for all.
+load helper
+
+# The token of the finding in $output.
+token()
+{
+	sed -n 's/^ *replay: holdfast replay //p' <<<"$output" | head -n 1
+}
+
+@test "small cases: every interleaving, every death, nothing found" {
+	run -0 "$HOLDFAST" explore --program S,X --crashes 1
+	[[ $output == *complete:*states*transitions*' s, '* ]]
+	run -0 "$HOLDFAST" explore --program X,E --crashes 1
+	run -0 "$HOLDFAST" explore --program W,U --crashes 1
+	run -0 "$HOLDFAST" explore --program X,T --timeouts 1
+	run -0 "$HOLDFAST" explore --program X,X --crashes 1 --policy poison
+}
+
+@test "every stop inside the queue's list, too" {
+	run -0 "$HOLDFAST" explore --program X,X --crashes 1 --fine
+}
+
+@test "figures as JSON" {
+	run -0 --separate-stderr "$HOLDFAST" explore --program S,X --json -
+	jq -e '.schema_version == 1 and .complete and .states > 100 and (.findings | length) == 0' <<<"$output"
+}
+
+@test "random and priority schedules find nothing either" {
+	run -0 "$HOLDFAST" explore --program S,S,X --crashes 1 --random --schedules 3000 --seed 1
+	run -0 "$HOLDFAST" explore --program S,X,X --crashes 1 --pct 3,4,5 --schedules 3000 --seed 1
+	[[ $output == *'missed with probability'* ]]
+}
+
+@test "what is cut short says so: exit 5" {
+	run -5 "$HOLDFAST" explore --program S,S,X --crashes 1 --memory-limit 4
+	[[ $output == *incomplete* ]]
+}
+
+@test "bad cases are usage errors" {
+	run -2 "$HOLDFAST" explore --program Q
+	run -2 "$HOLDFAST" explore --program S,S,S,S,S,S
+	run -2 "$HOLDFAST" explore --processes 3 --program S,X
+	run -2 "$HOLDFAST" explore --pct 3,x
+	run -2 "$HOLDFAST" explore --mutant no-such
+	run -2 "$HOLDFAST" explore --mutant ../../etc
+	run -2 "$HOLDFAST" replay explore:program=S.X
+	run -2 "$HOLDFAST" replay explore:program=S.X,schedule=0.1,what=1
+}
+
+@test "a mutant is found, replayed on real processes each time, and shrunk" {
+	cd "$BATS_TEST_TMPDIR"
+	run -1 "$HOLDFAST" explore --mutant 21-recover-keeps-queue
+	[[ $output == *'FOUND lost-wakeup'* ]]
+	found=$(token)
+	[[ -s $(echo .holdfast/explore-*/token) && -s $(echo .holdfast/explore-*/finding) ]]
+	run -1 "$HOLDFAST" replay "$found" --repeat 20 --quiet
+	[[ $output == *'20 of 20 replays'*'20 with the same signature: lost-wakeup'* ]]
+	run -0 --separate-stderr "$HOLDFAST" shrink "$found"
+	short=$output
+	[[ ${#short} -le ${#found} ]]
+	run -1 "$HOLDFAST" replay "$short" --repeat 20 --quiet
+	[[ $output == *'20 with the same signature'* ]]
+}
+
+@test "the sound library does not show a mutant's finding" {
+	cd "$BATS_TEST_TMPDIR"
+	run -1 "$HOLDFAST" explore --mutant 10-release-wakes-nobody
+	sound=$(token | sed 's/mutant=[^,]*,//')
+	run "$HOLDFAST" replay "$sound"
+	[[ $status -eq 0 || $status -eq 5 ]]
+}

@@ -1,0 +1,579 @@
+/*
+ * cmd_explore.c
+ *		`holdfast explore`: every interleaving and every death of a few processes on the real lock code, simulated.
+ *
+ * The search is complete, or says that it is not (exit 5).  A finding prints a token, which `holdfast replay` makes happen
+ * on real processes and `holdfast shrink` makes shorter, and leaves a directory .holdfast/ID with all that is known of it.
+ */
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <holdfast/holdfast.h>
+
+#include "command.h"
+#include "explore_case.h"
+#include "results/json_writer.h"
+#include "results/results.h"
+
+#define MIB (UINT64_C(1) << 20)
+
+static struct
+{
+	const char *program, *mutant, *pct, *json, *junit, *tap, *policy, *bundle;
+	uint64_t processes, crashes, recoverer_crashes, timeouts, schedules, seed, memory_mib,
+		budget_ms;
+	bool exhaustive, random, no_timeouts, no_supervisor, fine, list, quiet, no_bundle, bench;
+} opt;
+
+static const Option *
+explore_options(void)
+{
+	static const Option options[] = {
+		{"--processes", OPTION_NUMBER, &opt.processes, "N",
+		 "2 is S,X and 3 is S,S,X, unless --program is given; without either, a set of small "
+		 "cases"},
+		{"--program", OPTION_STRING, &opt.program, "P,P...",
+		 "what each process does, one letter an operation:"
+		 " S X shared, exclusive; s x conditionally; T timed; O or wait; U W update, wait for a "
+		 "variable; N M nested; E exit inside"},
+		{"--crashes", OPTION_NUMBER, &opt.crashes, "N", "deaths of them, anywhere"},
+		{"--recoverer-crashes", OPTION_NUMBER, &opt.recoverer_crashes, "N",
+		 "deaths of who recovers, anywhere"},
+		{"--timeouts", OPTION_NUMBER, &opt.timeouts, "N",
+		 "sleeps that end by themselves; they never count as progress"},
+		{"--no-timeouts", OPTION_FLAG, &opt.no_timeouts, NULL,
+		 "none: a sleeper must be woken (the default)"},
+		{"--no-supervisor", OPTION_FLAG, &opt.no_supervisor, NULL,
+		 "only waiters recover, when their sleep times out"},
+		{"--policy", OPTION_STRING, &opt.policy, "POLICY",
+		 "of the tranche: repair (default) or poison"},
+		{"--fine", OPTION_FLAG, &opt.fine, NULL, "stop at the queue's plain links, too"},
+		{"--exhaustive", OPTION_FLAG, &opt.exhaustive, NULL, "every schedule (the default)"},
+		{"--random", OPTION_FLAG, &opt.random, NULL, "random schedules"},
+		{"--pct", OPTION_STRING, &opt.pct, "D[,D...]",
+		 "priority schedules for bugs of these depths"},
+		{"--schedules", OPTION_NUMBER, &opt.schedules, "N", "how many of those (default 1000000)"},
+		{"--seed", OPTION_NUMBER, &opt.seed, "N", "the same seed makes the same schedules"},
+		{"--mutant", OPTION_STRING, &opt.mutant, "NAME", "the lock code with this deliberate bug"},
+		{"--list", OPTION_FLAG, &opt.list, NULL, "name the mutants of the lock code"},
+		{"--memory-limit", OPTION_NUMBER, &opt.memory_mib, "MIB", "for states (default 4096)"},
+		{"--budget", OPTION_TIME, &opt.budget_ms, "TIME", "stop after that: incomplete"},
+		{"--bundle", OPTION_STRING, &opt.bundle, "DIR",
+		 "where findings are left (default .holdfast)"},
+		{"--no-bundle", OPTION_FLAG, &opt.no_bundle, NULL, "leave none"},
+		{"--bench", OPTION_FLAG, &opt.bench, NULL,
+		 "measure the rates, beside a bare switch of stacks"},
+		{"--json", OPTION_STRING, &opt.json, "FILE", "figures and finding as JSON; - is stdout"},
+		{"--junit", OPTION_STRING, &opt.junit, "FILE", "the result as JUnit XML"},
+		{"--tap", OPTION_STRING, &opt.tap, "FILE", "the result as TAP"},
+		{"--quiet|-q", OPTION_FLAG, &opt.quiet, NULL, "only findings"},
+		{0},
+	};
+
+	return options;
+}
+
+static volatile sig_atomic_t interrupted;
+static bool line_shown;
+
+static void
+on_signal(int number)
+{
+	(void) number;
+	interrupted = 1;
+}
+
+static bool
+is_interrupted(void)
+{
+	return interrupted != 0;
+}
+
+static void
+show_progress(uint64_t states, uint64_t transitions, double seconds)
+{
+	static double last;
+
+	if (!isatty(STDERR_FILENO) || opt.quiet || (seconds - last < 0.2 && seconds >= last))
+		return;
+	last = seconds;
+	line_shown = true;
+	(void) fprintf(stderr, "\r\033[K%" PRIu64 " states, %" PRIu64 " transitions, %.0f s", states,
+				   transitions, seconds);
+}
+
+/* ---- options to case ---- */
+
+static bool
+read_depths(ExploreConfig *config)
+{
+	const char *text = opt.pct;
+
+	while (text != NULL && *text != '\0' && config->depths < EXPLORE_DEPTHS_MAX)
+	{
+		char *end;
+		unsigned long depth = strtoul(text, &end, 10);
+
+		if (end == text || depth < 1 || depth > 16 || (*end != ',' && *end != '\0'))
+			return false;
+		config->depth[config->depths++] = (unsigned) depth;
+		text = *end == ',' ? end + 1 : end;
+	}
+	return config->depths > 0 && *text == '\0';
+}
+
+static const char *
+default_program(uint64_t processes)
+{
+	static const char *const programs[] = {"X", "S,X", "S,S,X", "S,S,X,X", "S,S,S,X,X"};
+
+	return processes >= 1 && processes <= sizeof(programs) / sizeof(programs[0])
+			   ? programs[processes - 1]
+			   : NULL;
+}
+
+static int
+read_case(ExploreCase *what)
+{
+	ExploreConfig *config = &what->config;
+	const char *program = opt.program;
+
+	*what = (ExploreCase){.mutant = ""};
+	if (program == NULL)
+		program = default_program(opt.processes == 0 ? 2 : opt.processes);
+	if (program == NULL || !explore_set_program(what, program))
+		return usage_error("between 1 and %d processes can be explored", EXPLORE_PROCESSES_MAX);
+	if (opt.processes != 0 && (int) opt.processes != config->workers)
+		return usage_error("--program has %d processes, --processes says %" PRIu64, config->workers,
+						   opt.processes);
+	if (opt.crashes > 8 || opt.recoverer_crashes > 2 || opt.timeouts > 64)
+		return usage_error(
+			"at most 8 crashes, 2 recoverer crashes and 64 time-outs can be explored");
+	if (opt.no_timeouts && opt.timeouts > 0)
+		return usage_error("--timeouts and --no-timeouts exclude each other");
+	if (opt.policy != NULL && strcmp(opt.policy, "repair") != 0 &&
+		strcmp(opt.policy, "poison") != 0)
+		return usage_error("--policy is repair or poison, not \"%s\"", opt.policy);
+	if (opt.exhaustive + opt.random + (opt.pct != NULL) > 1)
+		return usage_error("--exhaustive, --random and --pct exclude each other");
+	if (opt.pct != NULL && !read_depths(config))
+		return usage_error("--pct wants depths of 1 to 16, as in 3,4,5, not \"%s\"", opt.pct);
+	if (opt.mutant != NULL)
+		(void) snprintf(what->mutant, sizeof(what->mutant), "%s", opt.mutant);
+	if (opt.seed == 0 && (opt.random || opt.pct != NULL) &&
+		getrandom(&opt.seed, sizeof(opt.seed), 0) == sizeof(opt.seed))
+		opt.seed &= UINT32_MAX;
+	config->strategy = opt.random        ? EXPLORE_RANDOM
+					   : opt.pct != NULL ? EXPLORE_PCT
+										 : EXPLORE_EXHAUSTIVE;
+	config->crashes = (unsigned) opt.crashes;
+	config->recoverer_crashes = (unsigned) opt.recoverer_crashes;
+	config->timeouts = (unsigned) opt.timeouts;
+	config->supervisor = !opt.no_supervisor;
+	config->poison = opt.policy != NULL && strcmp(opt.policy, "poison") == 0;
+	config->fine = opt.fine;
+	config->seed = opt.seed;
+	config->schedules = opt.schedules != 0 ? opt.schedules : 1000000;
+	config->memory_limit = (opt.memory_mib != 0 ? opt.memory_mib : 4096) * MIB;
+	config->seconds = (double) opt.budget_ms / 1000;
+	config->interrupted = is_interrupted;
+	config->progress = show_progress;
+	return EXIT_GOOD;
+}
+
+/* ---- what came of it ---- */
+
+static const char *
+end_name(ExploreEnd end)
+{
+	static const char *const names[] = {"complete",      "found",       "out of time",
+										"out of memory", "interrupted", "bad configuration",
+										"diverged",      "unfit"};
+
+	return (size_t) end < sizeof(names) / sizeof(names[0]) ? names[end] : "?";
+}
+
+static int
+exit_code(ExploreEnd end)
+{
+	switch (end)
+	{
+		case EXPLORE_COMPLETE:
+			return EXIT_GOOD;
+		case EXPLORE_FOUND:
+			return EXIT_FINDINGS;
+		case EXPLORE_CUT_TIME:
+		case EXPLORE_CUT_MEMORY:
+		case EXPLORE_DIVERGED:
+			return EXIT_INCOMPLETE;
+		case EXPLORE_CUT_SIGNAL:
+			return EXIT_INTERRUPTED;
+		case EXPLORE_BAD_CONFIG:
+			return EXIT_USAGE;
+		case EXPLORE_UNFIT:
+			return EXIT_UNFIT;
+	}
+	return EXIT_INTERNAL;
+}
+
+static const char *
+strategy_name(ExploreStrategy strategy)
+{
+	return strategy == EXPLORE_RANDOM ? "random" : strategy == EXPLORE_PCT ? "pct" : "exhaustive";
+}
+
+static double
+rate(uint64_t count, double seconds)
+{
+	return seconds > 0 ? (double) count / seconds : 0;
+}
+
+static void
+print_figures(FILE *out, const ExploreCase *what, const ExploreReport *report)
+{
+	const ExploreConfig *config = &what->config;
+	uint64_t transitions = report->transitions + report->crash_transitions;
+
+	(void) fprintf(out, "explore %s%s%s: %s, %u crashes, %u recoverer crashes, %u time-outs%s\n",
+				   what->program, what->mutant[0] != '\0' ? " with " : "", what->mutant,
+				   strategy_name(config->strategy), config->crashes, config->recoverer_crashes,
+				   config->timeouts, config->supervisor ? "" : ", no supervisor");
+	if (config->strategy == EXPLORE_EXHAUSTIVE)
+		(void) fprintf(out,
+					   "%s: %" PRIu64 " states, %" PRIu64 " transitions (%" PRIu64
+					   " of them faults), %" PRIu64 " ends, %.2f s, %.2f M transitions/s, %" PRIu64
+					   " MiB\n",
+					   end_name(report->end), report->states, transitions,
+					   report->crash_transitions, report->terminals, report->seconds,
+					   rate(transitions, report->seconds) / 1e6, report->bytes / MIB);
+	else
+		(void) fprintf(out,
+					   "%s: %" PRIu64 " schedules, %" PRIu64
+					   " steps, %.2f s, %.2f M schedules/s, seed %" PRIu64 "\n",
+					   end_name(report->end), report->schedules, report->steps, report->seconds,
+					   rate(report->schedules, report->seconds) / 1e6, config->seed);
+	if (config->strategy == EXPLORE_PCT)
+		(void) fprintf(out,
+					   "a bug of the depths asked for was missed with probability %.3g at most\n",
+					   report->miss_probability);
+}
+
+static uint32_t
+text_id(const char *text)
+{
+	uint32_t hash = 2166136261u;
+
+	for (; *text != '\0'; text++)
+		hash = (hash ^ (unsigned char) *text) * 16777619u;
+	return hash;
+}
+
+static FILE *
+bundle_file(const char *directory, const char *name)
+{
+	char path[PATH_MAX];
+
+	if (snprintf(path, sizeof(path), "%s/%s", directory, name) >= (int) sizeof(path))
+		return NULL;
+	return open_output(path);
+}
+
+static void
+write_environment(FILE *out)
+{
+	struct utsname system;
+
+	(void) fprintf(out, "holdfast %s\ncompiler %s\n", HOLDFAST_VERSION, __VERSION__);
+	if (uname(&system) == 0)
+		(void) fprintf(out, "%s %s %s\n", system.sysname, system.release, system.machine);
+	(void) fprintf(out, "processors %ld\n", sysconf(_SC_NPROCESSORS_ONLN));
+}
+
+/* .holdfast/ID: token, program, schedule, what lies where, environment. */
+static bool
+leave_bundle(const ExploreCase *what, const ExploreReport *report, const char *token, char *path,
+			 size_t size)
+{
+	static const char *const kinds[] = {"step", "kill", "time-out"};
+	const char *parent = opt.bundle != NULL ? opt.bundle : ".holdfast";
+	FILE *out;
+	bool written = true;
+
+	(void) mkdir(parent, 0777);
+	if (snprintf(path, size, "%s/explore-%08" PRIx32, parent, text_id(token)) >= (int) size ||
+		(mkdir(path, 0777) != 0 && access(path, W_OK) != 0))
+		return false;
+	if ((out = bundle_file(path, "token")) != NULL)
+		written = fprintf(out, "%s\n", token) > 0 && close_output(out, "token") && written;
+	if ((out = bundle_file(path, "finding")) != NULL)
+	{
+		(void) fprintf(out, "%s: %s\nprogram %s\nmutant %s\n\n%s", report->signature, report->text,
+					   what->program, what->mutant[0] != '\0' ? what->mutant : "none",
+					   report->story);
+		written = close_output(out, "finding") && written;
+	}
+	if ((out = bundle_file(path, "schedule")) != NULL)
+	{
+		for (uint32_t i = 0; i < what->schedule.count; i++)
+			(void) fprintf(out, "%u %s %u\n", i, kinds[what->schedule.move[i].kind % 3],
+						   what->schedule.move[i].process);
+		written = close_output(out, "schedule") && written;
+	}
+	if ((out = bundle_file(path, "environment")) != NULL)
+	{
+		write_environment(out);
+		written = close_output(out, "environment") && written;
+	}
+	return written;
+}
+
+static void
+print_finding(FILE *out, const ExploreReport *report, const char *token, const char *bundle)
+{
+	(void) fprintf(out, "FOUND %s: %s, after %u moves\n", report->signature, report->text,
+				   report->schedule.count);
+	for (const char *line = report->story; *line != '\0';)
+	{
+		size_t length = strcspn(line, "\n");
+
+		(void) fprintf(out, "      %.*s\n", (int) length, line);
+		line += length + (line[length] == '\n');
+	}
+	if (bundle[0] != '\0')
+		(void) fprintf(out, "      bundle: %s\n", bundle);
+	(void) fprintf(out, "      replay: holdfast replay %s\n", token);
+}
+
+static bool
+write_json(const ExploreCase *what, const ExploreReport *report, const char *token, int code)
+{
+	const ExploreConfig *config = &what->config;
+	FILE *file = open_output(opt.json);
+	JsonWriter json;
+	bool good;
+
+	if (file == NULL)
+		return false;
+	json_begin(&json, file);
+	json_object(&json, NULL);
+	json_int(&json, "schema_version", 1);
+	json_string(&json, "command", "explore");
+	json_string(&json, "program", what->program);
+	json_string(&json, "mutant", what->mutant[0] != '\0' ? what->mutant : NULL);
+	json_string(&json, "strategy", strategy_name(config->strategy));
+	json_uint(&json, "processes", (uint64_t) config->workers);
+	json_uint(&json, "crashes", config->crashes);
+	json_uint(&json, "recoverer_crashes", config->recoverer_crashes);
+	json_uint(&json, "timeouts", config->timeouts);
+	json_bool(&json, "supervisor", config->supervisor);
+	json_string(&json, "end", end_name(report->end));
+	json_bool(&json, "complete", report->end == EXPLORE_COMPLETE);
+	json_int(&json, "exit_code", code);
+	json_uint(&json, "states", report->states);
+	json_uint(&json, "transitions", report->transitions + report->crash_transitions);
+	json_uint(&json, "fault_transitions", report->crash_transitions);
+	json_uint(&json, "schedules", report->schedules);
+	json_milliseconds(&json, "seconds", report->seconds);
+	json_uint(&json, "transitions_per_second",
+			  (uint64_t) rate(report->transitions + report->crash_transitions, report->seconds));
+	json_uint(&json, "bytes", report->bytes);
+	json_array(&json, "findings");
+	if (report->signature != NULL)
+	{
+		json_object(&json, NULL);
+		json_string(&json, "signature", report->signature);
+		json_string(&json, "text", report->text);
+		json_string(&json, "story", report->story);
+		json_string(&json, "token", token);
+		json_object_end(&json);
+	}
+	json_array_end(&json);
+	json_object_end(&json);
+	good = json_finish(&json);
+	return close_output(file, opt.json) && good;
+}
+
+typedef bool (*ResultWriter)(const ResultList *list, const RunInfo *info, FILE *out);
+
+static bool
+write_results(const char *path, ResultWriter writer, const ResultList *list, const RunInfo *info)
+{
+	FILE *file = path != NULL ? open_output(path) : NULL;
+	bool written;
+
+	if (path == NULL)
+		return true;
+	if (file == NULL)
+		return false;
+	written = writer(list, info, file);
+	return close_output(file, path) && written;
+}
+
+/* One case, as `run` would report it. */
+static bool
+write_reports(const ExploreCase *what, const ExploreReport *report, const char *token, int code)
+{
+	ResultList list = {0};
+	RunnerSummary summary = {.selected = 1, .run = 1, .milliseconds = report->seconds * 1000};
+	RunInfo info = {.seed = what->config.seed,
+					.outcome = end_name(report->end),
+					.exit_code = code,
+					.summary = &summary};
+	char replay[REPLAY_TOKEN_SIZE + 32], name[512];
+	const char *message = report->text != NULL ? report->text
+						  : code == EXIT_GOOD  ? ""
+											   : end_name(report->end);
+	ScenarioStatus status = code == EXIT_GOOD       ? SCENARIO_PASS
+							: code == EXIT_FINDINGS ? SCENARIO_FAIL
+													: SCENARIO_ERROR;
+	bool written;
+
+	(void) snprintf(replay, sizeof(replay), "holdfast replay %s", token);
+	(void) snprintf(name, sizeof(name), "%s:%u:%u%s%s", what->program, what->config.crashes,
+					what->config.recoverer_crashes, what->mutant[0] != '\0' ? ":" : "",
+					what->mutant);
+	summary.by_status[status] = 1;
+	results_add(&list, &(ScenarioResult){.scenario = "explore",
+										 .case_name = name,
+										 .status = status,
+										 .milliseconds = report->seconds * 1000,
+										 .message = {message, strlen(message)},
+										 .detail = {report->story, strlen(report->story)},
+										 .replay = token[0] != '\0' ? replay : NULL});
+	written = write_results(opt.junit, results_write_junit, &list, &info);
+	written =
+		write_results(opt.tap, results_write_tap, &list, &info) && written && !list.out_of_memory;
+	results_free(&list);
+	return written;
+}
+
+static bool
+is_stdout(const char *path)
+{
+	return path != NULL && strcmp(path, "-") == 0;
+}
+
+static int
+say_outcome(ExploreCase *what, const ExploreReport *report)
+{
+	static ReplayToken token;
+	static char text[REPLAY_TOKEN_SIZE];
+	char bundle[PATH_MAX] = "";
+	FILE *out = is_stdout(opt.json) || is_stdout(opt.junit) || is_stdout(opt.tap) ? stderr : stdout;
+	int code = exit_code(report->end);
+	bool written = true;
+
+	if (line_shown)
+		(void) fputs("\r\033[K", stderr);
+	if (report->problem[0] != '\0')
+		(void) fprintf(stderr, "holdfast: %s\n", report->problem);
+	if (report->signature != NULL)
+	{
+		what->schedule = report->schedule;
+		(void) snprintf(what->signature, sizeof(what->signature), "%s", report->signature);
+		if (explore_make_token(what, &token))
+			(void) replay_token_print(&token, text, sizeof(text));
+		if (!opt.no_bundle)
+			written = leave_bundle(what, report, text, bundle, sizeof(bundle));
+		print_finding(out, report, text, bundle);
+	}
+	if (!opt.quiet && code != EXIT_USAGE && code != EXIT_UNFIT)
+		print_figures(out, what, report);
+	if (code == EXIT_INCOMPLETE)
+		(void) fprintf(out, "incomplete (%s): nothing is said of what was not reached\n",
+					   end_name(report->end));
+	if (opt.json != NULL)
+		written = write_json(what, report, text, code) && written;
+	written = write_reports(what, report, text, code) && written;
+	return written ? code : EXIT_INTERNAL;
+}
+
+/* Small cases, quickest first, that between them reach every part of the lock code. */
+static const struct
+{
+	const char *program;
+	unsigned crashes, recoverer_crashes, timeouts;
+} small_cases[] = {
+	{"S,X", 0, 0, 0}, {"X,X", 0, 0, 0}, {"S,X", 1, 0, 0},   {"X,T", 0, 0, 1}, {"W,U", 1, 0, 0},
+	{"O,X", 1, 0, 0}, {"s,X", 1, 0, 0}, {"X,X", 1, 0, 0},   {"N,X", 1, 0, 0}, {"S,X", 1, 1, 0},
+	{"S,X", 2, 0, 0}, {"X,E", 1, 0, 0}, {"S,S,X", 0, 0, 0},
+};
+
+static int
+explore_once(const Simulator *simulator, ExploreCase *what, ExploreReport *report)
+{
+	if (simulator->explore(EXPLORE_ABI, &what->config, report))
+		return say_outcome(what, report);
+	(void) fprintf(stderr, "holdfast: holdfast_sim.so is of another version than this program\n");
+	return EXIT_UNFIT;
+}
+
+/* One after the other until something is found. */
+static int
+explore_small_cases(const Simulator *simulator, ExploreCase *what, ExploreReport *report)
+{
+	int status = EXIT_GOOD;
+
+	for (size_t i = 0; i < sizeof(small_cases) / sizeof(small_cases[0]) && status == EXIT_GOOD; i++)
+	{
+		if (!explore_set_program(what, small_cases[i].program))
+			return EXIT_INTERNAL;
+		what->config.crashes = small_cases[i].crashes;
+		what->config.recoverer_crashes = small_cases[i].recoverer_crashes;
+		what->config.timeouts = small_cases[i].timeouts;
+		status = explore_once(simulator, what, report);
+	}
+	return status;
+}
+
+static bool
+names_a_case(void)
+{
+	return opt.program != NULL || opt.processes != 0 || opt.crashes != 0 ||
+		   opt.recoverer_crashes != 0 || opt.timeouts != 0;
+}
+
+static int
+run_explore(int argc, char **argv)
+{
+	static ExploreCase what;
+	static ExploreReport report;
+	Simulator simulator;
+	int count;
+	int status = command_options(&command_explore, argc, argv, &count, NULL);
+
+	if (status != EXIT_GOOD)
+		return status;
+	if (count > 0)
+		return usage_error("explore takes options only, not \"%s\"", argv[0]);
+	if (opt.list)
+		return simulator_list_mutants();
+	status = read_case(&what);
+	if (status == EXIT_GOOD)
+		status = simulator_open(&simulator, opt.mutant);
+	if (status != EXIT_GOOD)
+		return status;
+	(void) signal(SIGINT, on_signal);
+	(void) signal(SIGTERM, on_signal);
+	status = names_a_case() ? explore_once(&simulator, &what, &report)
+							: explore_small_cases(&simulator, &what, &report);
+	simulator_close(&simulator);
+	return status;
+}
+
+const Command command_explore = {
+	.name = "explore",
+	.usage = "[OPTION...]",
+	.summary = "every interleaving and every death of a few processes, on the real lock code",
+	.run = run_explore,
+	.options = explore_options,
+	.examples = "  holdfast explore --processes 3 --crashes 1 --exhaustive\n"
+				"  holdfast explore --program S,X --crashes 2 --recoverer-crashes 2\n"
+				"  holdfast explore --mutant 15-no-second-try\n",
+};
