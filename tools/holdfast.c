@@ -21,6 +21,7 @@ const Command *const command_table[] = {
 	&command_explore,
 	&command_replay,
 	&command_shrink,
+	&command_step,
 	&command_sweep,
 	&command_storm,
 	&command_exec,

@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "runner/latch.h"
 #include "runner/scenario.h"
 
 typedef struct Actor
@@ -58,19 +59,5 @@ ScenarioStatus wait_for_pid_stopped(ScenarioContext *ctx, pid_t pid);
 
 /* Memory that all actors share, zeroed; lives as long as the case. */
 void *shared_memory(ScenarioContext *ctx, size_t size);
-
-/*
- * A number that actors count up and others wait for, by futex, in shared_memory().  Counting releases, waiting
- * acquires: what was written before the count is seen after the wait.
- */
-typedef struct Latch
-{
-	uint32_t count;
-} Latch;
-
-void latch_add(Latch *latch);
-uint32_t latch_read(const Latch *latch);
-/* False when it did not come to `count` in time. */
-bool latch_wait(Latch *latch, uint32_t count, uint64_t deadline_ns);
 
 #endif

@@ -59,7 +59,9 @@ lead(JsonWriter *writer, const char *key)
 {
 	if (writer->not_first[writer->depth])
 		(void) fputc(',', writer->out);
-	if (writer->depth > 0)
+	if (writer->compact && writer->not_first[writer->depth])
+		(void) fputc(' ', writer->out);
+	else if (writer->depth > 0 && !writer->compact)
 		(void) fprintf(writer->out, "\n%*s", writer->depth * 2, "");
 	writer->not_first[writer->depth] = true;
 	if (key != NULL)
@@ -89,7 +91,7 @@ close_level(JsonWriter *writer, char bracket)
 
 	if (writer->depth > 0)
 		writer->depth--;
-	if (!empty)
+	if (!empty && !writer->compact)
 		(void) fprintf(writer->out, "\n%*s", writer->depth * 2, "");
 	(void) fputc(bracket, writer->out);
 }
@@ -156,6 +158,13 @@ json_bool(JsonWriter *writer, const char *key, bool value)
 {
 	lead(writer, key);
 	(void) fputs(value ? "true" : "false", writer->out);
+}
+
+void
+json_raw(JsonWriter *writer, const char *key, const char *bytes, size_t length)
+{
+	lead(writer, key);
+	(void) fwrite(bytes, 1, length, writer->out);
 }
 
 void

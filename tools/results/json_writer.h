@@ -20,6 +20,7 @@ typedef struct JsonWriter
 	FILE *out;
 	int depth;
 	bool broken;                    /* nested too deep */
+	bool compact;                   /* the caller's to switch: values on one line, for long lists */
 	bool not_first[JSON_DEPTH_MAX]; /* a value was written at this depth */
 } JsonWriter;
 
@@ -37,7 +38,10 @@ void json_string(JsonWriter *writer, const char *key, const char *text); /* NULL
 void json_int(JsonWriter *writer, const char *key, int64_t value);
 void json_uint(JsonWriter *writer, const char *key, uint64_t value);
 void json_bool(JsonWriter *writer, const char *key, bool value);
+/* JSON that somebody else wrote; it is not looked at. */
+void json_raw(JsonWriter *writer, const char *key, const char *bytes, size_t length);
 void json_milliseconds(JsonWriter *writer, const char *key, double value); /* three decimals */
-void json_real(JsonWriter *writer, const char *key, double value); /* six digits; null if not finite */
+void json_real(JsonWriter *writer, const char *key,
+			   double value); /* six digits; null if not finite */
 
 #endif
