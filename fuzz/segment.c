@@ -5,6 +5,7 @@
 #include <holdfast/ipc.h>
 #include <holdfast/recovery.h>
 
+#include "points.h"
 #include "segment.h"
 #include "segment_internal.h"
 
@@ -114,8 +115,20 @@ holdfast_process_start_time(pid_t pid)
 	return (uint64_t) pid + 1000;
 }
 
+static uint64_t clock_us;
+
 int
 fuzz_nap(void)
 {
+	clock_us += 50;
+	return 0;
+}
+
+int
+fuzz_clock(struct timespec *now)
+{
+	clock_us++;
+	now->tv_sec = (time_t) (clock_us / 1000000);
+	now->tv_nsec = (long) (clock_us % 1000000) * 1000;
 	return 0;
 }

@@ -89,6 +89,10 @@ enter_slot(PGPROC *proc, pid_t pid, uint64_t start_time, const char *role)
 	memset(proc->role, 0, sizeof(proc->role));
 	memcpy(proc->role, role, strlen(role));
 	__atomic_store_n(&proc->wake, WAKE_NONE, __ATOMIC_RELAXED);
+	/* A free slot has nothing to say.  What somebody scribbled there would from now on be said in our name. */
+	__atomic_store_n(&proc->wait_lock, 0, __ATOMIC_RELAXED);
+	for (uint32_t i = 0; i < JOURNAL_SIZE; i++)
+		__atomic_store_n(&proc->entry[i], 0, __ATOMIC_RELAXED);
 	/* Release pairs [PR1] with the acquire in recover.c: LIVE implies that the start time is there. */
 	__atomic_store_n(&proc->life, PROC_WORD(PROC_GENERATION(life), pid, PROC_LIVE),
 					 __ATOMIC_RELEASE);

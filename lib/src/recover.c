@@ -269,7 +269,9 @@ apply_policy(Recovery *recovery, LWLock *lock, uint32_t dead_owner)
 		__atomic_store_n(&holdfast_shmem.proc_global->reset_needed, 1, __ATOMIC_RELEASE);
 		return LW_NOT_RECOVERABLE;
 	}
-	if (policy == LWLOCK_REPAIR && repair != NULL && repair(lock, (int) dead_owner - 1, arg))
+	/* An owner beyond the slots is somebody's scribble: a callback could not make sense of it. */
+	if (policy == LWLOCK_REPAIR && repair != NULL && dead_owner <= holdfast_shmem.nprocs &&
+		repair(lock, (int) dead_owner - 1, arg))
 	{
 		INJECT_POINT("recover/lock/repaired", INJECT_NO_SLEEP,
 					 "the data is mended, the word still names the dead owner: the next recoverer "

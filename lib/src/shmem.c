@@ -105,7 +105,7 @@ entry_address(const ShmemIndexEntry *entry, Size size)
 {
 	if (entry->size != size || entry->offset < sizeof(PGShmemHeader) ||
 		entry->offset > holdfast_shmem.size || size > holdfast_shmem.size - entry->offset ||
-		entry->offset % 8 != 0)
+		entry->offset != SHMEM_ALIGN(entry->offset))
 		return NULL;
 	return shmem_address(entry->offset);
 }
@@ -337,8 +337,8 @@ holdfast_shmem_find_tables(ShmemAccess *access, LWLockPadded **locks)
 	Size size;
 	bool sane = false;
 
-	if (hdr->indexoffset < sizeof(PGShmemHeader) || hdr->indexoffset % 8 != 0 ||
-		hdr->indexoffset > access->size ||
+	if (hdr->indexoffset < sizeof(PGShmemHeader) ||
+		hdr->indexoffset != SHMEM_ALIGN(hdr->indexoffset) || hdr->indexoffset > access->size ||
 		sizeof(ShmemIndexTable) > access->size - hdr->indexoffset)
 		return false;
 	holdfast_shmem = *access;
