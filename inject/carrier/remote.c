@@ -114,6 +114,13 @@ adopt(pid_t pid, bool living)
 	return remote;
 }
 
+void
+remote_name(Remote *remote, const char *program)
+{
+	(void) snprintf(remote->program, sizeof(remote->program), "%s", program);
+	self_name(&remote->self, remote->program);
+}
+
 Remote *
 remote_of(pid_t tid)
 {
@@ -127,10 +134,7 @@ remote_of(pid_t tid)
 	if (remote == NULL)
 		remote = adopt(pid, true);
 	if (remote != NULL && strcmp(remote->program, program) != 0)
-	{
-		memcpy(remote->program, program, sizeof(program));
-		self_name(&remote->self, program);
-	}
+		remote_name(remote, program);
 	return remote;
 }
 

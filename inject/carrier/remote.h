@@ -23,6 +23,9 @@ Remote *remote_of(pid_t tid);
 /* By number alone, for what is told afterwards; without a name. */
 Remote *remote_of_ended(pid_t pid);
 
+/* It executes that now. */
+void remote_name(Remote *remote, const char *program);
+
 /* Count and decide an arrival of it: what fires is in arrival->step. */
 void remote_judge(Remote *remote, const RegistryPoint *point, bool has_arg, int64_t arg,
 				  InjectArrival *arrival);

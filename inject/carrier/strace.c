@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -167,21 +168,21 @@ print_injection(const InjectPlan *plan, const InjectItem *item, char *text, size
 					when);
 }
 
-/* "trace=shmget,fsync": nothing else is stopped. */
+/* "trace=execve,...,shmget,fsync": nothing else is stopped.  The first few tell who is who. */
 static void
 print_trace(const InjectPlan *plan, char *text, size_t size)
 {
-	size_t length = (size_t) snprintf(text, size, "trace=");
+	size_t length = (size_t) snprintf(text, size, "trace=execve,clone,clone3,?fork,?vfork");
 
 	for (int i = 0; i < plan->item_count && length < size; i++)
-		length += (size_t) snprintf(text + length, size - length, "%s%s", i > 0 ? "," : "",
+		length += (size_t) snprintf(text + length, size - length, ",%s",
 									kernel_names(inject_call_spec(plan->items[i].point)));
 }
 
 static _Noreturn void
 become_strace(const InjectPlan *plan, const char *log, char *const *command)
 {
-	static char trace[INJECT_MAX_ITEMS * NAMES_SIZE];
+	static char trace[(INJECT_MAX_ITEMS + 2) * NAMES_SIZE];
 	static char injections[INJECT_MAX_ITEMS][256];
 	size_t count = 0;
 	size_t at = 0;
@@ -286,6 +287,34 @@ read_end(Log *log, long pid, const char *text)
 	return INJECT_OK;
 }
 
+/* An execve names the process (until the next try, when it fails), a fork its child as its parent. */
+static void
+learn_name(long pid, const char *text)
+{
+	static const char *const births[] = {"clone", "fork", "vfork"};
+	const char *call = strncmp(text, "<... ", 5) == 0 ? text + 5 : text;
+	const char *result = strrchr(text, '=');
+	Remote *remote = remote_of_ended((pid_t) pid);
+	long child = result == NULL ? -1 : strtol(result + 1, NULL, 10);
+
+	if (remote != NULL && strncmp(call, "execve(\"", 8) == 0)
+	{
+		char path[PATH_MAX];
+
+		(void) snprintf(path, sizeof(path), "%.*s", (int) strcspn(call + 8, "\""), call + 8);
+		remote_name(remote, basename(path));
+	}
+	for (size_t i = 0; i < sizeof(births) / sizeof(births[0]) && remote != NULL && child > 0; i++)
+	{
+		Remote *born = NULL;
+
+		if (strncmp(call, births[i], strlen(births[i])) == 0 && strstr(text, "_THREAD") == NULL)
+			born = remote_of_ended((pid_t) child);
+		if (born != NULL && born->program[0] == '\0')
+			remote_name(born, remote->program);
+	}
+}
+
 /* "4711 fsync(3) = -1 EIO (Input/output error) (INJECTED)" */
 static InjectStatus
 read_line(Log *log, char *line)
@@ -296,6 +325,7 @@ read_line(Log *log, char *line)
 	InjectActionKind expected;
 
 	text += strspn(text, " ");
+	learn_name(pid, text);
 	if (strncmp(text, "<... ", 5) == 0)
 		return read_end(log, pid, text);
 	item = find_item(log, text, strcspn(text, "("));

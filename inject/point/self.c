@@ -360,6 +360,7 @@ self_adopt(InjectSelf *self, pid_t pid)
 	if (!find_own_slot(self->identity, &self->slot) && !claim_slot(self->identity, &self->slot))
 		return false;
 	slot = &inject_table->procs[self->slot];
+	memset(slot->program, 0, sizeof(slot->program)); /* ours */
 	self->serial = slot->serial;
 	slot->lineage = mix(self->serial);
 	self->fork_known = 1;
