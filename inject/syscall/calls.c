@@ -47,3 +47,5 @@
 
 OTHER_NAME(mmap64, mmap)
 OTHER_NAME(ftruncate64, ftruncate)
+OTHER_NAME(fallocate64, fallocate)
+OTHER_NAME(posix_fallocate64, posix_fallocate)

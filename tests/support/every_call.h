@@ -135,6 +135,38 @@ story_of_sysv(void)
 }
 
 static inline int
+story_of_semaphores(void)
+{
+	struct timespec past = {1, 0};
+	sem_t semaphore;
+
+	WELL(THE(sem_init)(&semaphore, 1, 2) == 0 && THE(sem_wait)(&semaphore) == 0);
+	WELL(THE(sem_timedwait)(&semaphore, &past) == 0 && THE(sem_post)(&semaphore) == 0);
+	WELL(THE(sem_trywait)(&semaphore) == 0);
+	WELL(THE(sem_timedwait)(&semaphore, &past) == -1 && errno == ETIMEDOUT);
+	return sem_destroy(&semaphore) == 0 ? 0 : __LINE__;
+}
+
+static inline int
+story_of_shared_files(void)
+{
+	char name[64];
+	int fd = THE(memfd_create)("story", MFD_CLOEXEC);
+	void *mapped;
+
+	WELL(fd >= 0 && THE(fallocate)(fd, 0, 0, 4096) == 0 &&
+		 THE(posix_fallocate)(fd, 4096, 4096) == 0);
+	mapped = mmap(NULL, 8192, PROT_READ, MAP_SHARED, fd, 0);
+	WELL(mapped != MAP_FAILED && THE(mprotect)(mapped, 8192, PROT_READ | PROT_WRITE) == 0);
+	memset(mapped, 1, 8192);
+	WELL(THE(msync)(mapped, 8192, MS_SYNC) == 0 && munmap(mapped, 8192) == 0 && close(fd) == 0);
+	(void) snprintf(name, sizeof(name), "/holdfast-story-%d", (int) getpid());
+	fd = THE(shm_open)(name, O_RDWR | O_CREAT | O_EXCL, 0600);
+	WELL(fd >= 0 && close(fd) == 0);
+	return THE(shm_unlink)(name) == 0 ? 0 : __LINE__;
+}
+
+static inline int
 story_of_data(int fd)
 {
 	char data[8] = "abcdefg";
@@ -253,8 +285,10 @@ story_of_processes(void)
 static inline int
 every_call_for_real(void)
 {
-	int (*const stories[])(void) = {story_of_sysv, story_of_files, story_of_memory_and_events,
-									story_of_time, story_of_processes};
+	int (*const stories[])(void) = {
+		story_of_sysv,     story_of_semaphores,        story_of_shared_files,
+		story_of_files,    story_of_memory_and_events, story_of_time,
+		story_of_processes};
 
 	for (size_t i = 0; i < sizeof(stories) / sizeof(stories[0]); i++)
 	{
