@@ -27,7 +27,7 @@ log_bytes(CaseReport *report, const char *bytes, size_t length)
 		memcpy(report->log + at, bytes, length);
 }
 
-static size_t
+static __attribute__((format(printf, 3, 0))) size_t
 format_line(char *line, size_t size, const char *format, va_list args)
 {
 	int length = vsnprintf(line, size - 1, format, args);

@@ -6,8 +6,10 @@
  * Every kill is a real SIGKILL of a real child.  Children die with the test and leave by _exit().
  */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -277,21 +279,73 @@ Test(inject_table, where_others_spin_death_is_allowed)
 	cr_expect(error.line == 1 && error.column == 21);
 }
 
-Test(inject_table, thousands_of_corpses_are_counted_exactly, .timeout = 300)
+static int
+count_descriptors(void)
+{
+	int count = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+/* Ten times as many as there are slots, eight at a time: each is killed at its second arrival. */
+Test(inject_table, ten_thousand_corpses_are_counted_exactly, .timeout = 300)
 {
 	enum
 	{
-		CHILDREN = 2500
+		CHILDREN = 10000,
+		AT_ONCE = 8
 	};
+	int descriptors;
+	int status;
 
 	start("test/table/point=#2/2 kill[count=proc]");
-	for (int i = 0; i < CHILDREN; i++)
-		cr_assert(outcome(child("worker", i, 5)) == 1000 + SIGKILL, "child %d", i);
+	descriptors = count_descriptors();
+	for (int i = 0; i < CHILDREN + AT_ONCE; i++)
+	{
+		if (i >= AT_ONCE)
+			cr_assert(wait(&status) > 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+		if (i < CHILDREN)
+			(void) child("worker", i, 5);
+	}
 	cr_expect(point_info("test/table/point").hits == 2 * CHILDREN);
 	cr_expect(point_info("test/table/point").fires == CHILDREN);
 	cr_expect(item_info(0).fires == CHILDREN && item_info(0).skips == CHILDREN);
 	/* more of them than slots: the dead made room */
 	cr_expect(inject_procs_recycled() >= CHILDREN - INJECT_MAX_PROCS);
+	/* and nothing is left of them: no process, no descriptor, no waiter, no lock */
+	cr_expect(wait(&status) == -1 && errno == ECHILD);
+	cr_expect(count_descriptors() == descriptors);
+	cr_expect(inject_waiters(NULL, 0) == 0 && inject_table->lock == 0);
+	cr_expect(inject_arm("test/table/point=exit(6)", NULL) == INJECT_OK);
+	cr_expect(outcome(child(NULL, 0, 1)) == 6);
+}
+
+/* Killed from outside, anywhere in the middle of counting: at most the arrival that it was in is missing or too many. */
+Test(inject_table, who_is_killed_amid_counting_leaves_whole_numbers, .timeout = 300)
+{
+	volatile uint64_t *own =
+		mmap(NULL, sizeof(*own), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint64_t hits = 0;
+
+	start("test/table/point=kill[proc=nobody]");
+	for (int i = 0; i < 300; i++)
+	{
+		pid_t pid = fork();
+
+		if (pid == 0)
+			for (*own = 0;; ++*own)
+				reach();
+		while (*own < 50)
+			sched_yield();
+		kill(pid, SIGKILL);
+		cr_assert(outcome(pid) == 1000 + SIGKILL);
+		cr_assert(point_info("test/table/point").hits - hits - *own <= 1);
+		hits = point_info("test/table/point").hits;
+		cr_assert(item_info(0).hits <= hits && item_info(0).hits + (uint64_t) i + 1 >= hits);
+		*own = 0;
+	}
 }
 
 /* ---- triggers and filters ---- */
