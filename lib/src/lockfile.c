@@ -318,7 +318,7 @@ describe_self(bool amPostmaster, HoldfastLockfile *self)
 	self->start_time_s = (int64_t) time(NULL);
 	self->is_ours = true;
 	self->pid_start_time = holdfast_process_start_time(self->pid);
-	if (self->start_time_s < 0 || self->pid_start_time == 0 || !holdfast_identity_boot_id(self->boot_id) ||
+	if (self->start_time_s == -1 || self->pid_start_time == 0 || !holdfast_identity_boot_id(self->boot_id) ||
 		!holdfast_identity_namespaces(&self->pid_namespace, &self->ipc_namespace) ||
 		!holdfast_identity_cookie(&self->cookie))
 		return report(HOLDFAST_FATAL, HOLDFAST_SYSTEM_ERROR, errno, NULL, "Is /proc mounted?",

@@ -12,6 +12,7 @@
  * Crash safety: nothing outlives the process.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
@@ -56,16 +57,36 @@ holdfast_watch_file(const char *path)
 	return !holdfast_watch_is_open() || inotify_add_watch(watch.fd, path, FILE_EVENTS) >= 0;
 }
 
+/*
+ * Events that cannot be taken would keep the descriptor readable for ever, and whoever polls it busy.  Callers know its
+ * number: it stays, and is another instance that watches nothing.
+ */
+static void
+watch_nothing(void)
+{
+	int quiet = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+
+	if (quiet >= 0)
+	{
+		(void) dup3(quiet, watch.fd, O_CLOEXEC);
+		(void) close(quiet);
+	}
+}
+
 void
 holdfast_watch_drain(void)
 {
 	char events[4096];
+	ssize_t got;
 
 	if (!holdfast_watch_is_open())
 		return;
 	/* What they say does not matter: whoever calls this looks at the file itself.  A full queue only says it again. */
-	while (read(watch.fd, events, sizeof(events)) > 0)
-		continue;
+	do
+		got = read(watch.fd, events, sizeof(events));
+	while (got > 0);
+	if (got < 0 && errno != EAGAIN && errno != EINTR)
+		watch_nothing();
 }
 
 void

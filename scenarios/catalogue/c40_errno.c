@@ -12,6 +12,7 @@
  * next start cannot find its segment by it (postgresql.md j).
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -146,6 +147,33 @@ arm(ScenarioContext *ctx, const ScenarioCase *which, unsigned nth)
 						  from_then_on, inject_errno_name((int) which->param[PARAM_ERRNO]));
 }
 
+/* A server whose lockfile is gone ends at once, as PostgreSQL's does; whoever lies about it gets no less. */
+static bool
+says_that_the_file_is_gone(const ScenarioCase *which)
+{
+	return strcmp(which->text, "file/open") == 0 &&
+		   (which->param[PARAM_ERRNO] == ENOENT || which->param[PARAM_ERRNO] == ENOTDIR);
+}
+
+static ScenarioStatus
+down_in_any_way(ScenarioContext *ctx, Served *served)
+{
+	int status;
+
+	SCENARIO_TRY(actor_signal(ctx, &served->supervisor, SIGTERM));
+	SCENARIO_TRY(actor_wait(ctx, &served->supervisor));
+	status = served->supervisor.wait_status;
+	served_log(ctx, served);
+	SCENARIO_REQUIRE(ctx,
+					 WIFEXITED(status) && (served_said(served, "audit: balanced")
+											   ? WEXITSTATUS(status) == CLUSTER_STOPPED
+											   : WEXITSTATUS(status) == CLUSTER_IMMEDIATE &&
+													 served_said(served, "lock file is invalid")),
+					 "neither stopped in order, nor at once for want of its lockfile");
+	served_close(served);
+	return SCENARIO_PASS;
+}
+
 static ScenarioStatus
 one_life(ScenarioContext *ctx, const ScenarioCase *which, unsigned nth, bool *fired)
 {
@@ -157,7 +185,9 @@ one_life(ScenarioContext *ctx, const ScenarioCase *which, unsigned nth, bool *fi
 	SCENARIO_TRY(arm(ctx, which, nth));
 	SCENARIO_TRY(served_start(ctx, &served));
 	SCENARIO_TRY(served_wait(ctx, &served));
-	if (served.ready)
+	if (served.ready && says_that_the_file_is_gone(which))
+		status = down_in_any_way(ctx, &served);
+	else if (served.ready)
 		status = served_down(ctx, &served);
 	else
 	{

@@ -129,7 +129,7 @@ HOLDFAST_API HOLDFAST_MUST_CHECK bool RecheckDataDirLockFile(void);
  *
  * -1 with an error (HOLDFAST_SYSTEM_ERROR: no inotify left; HOLDFAST_MISUSE: not the lockfile's owner): poll() ignores
  * it, and calling RecheckDataDirLockFile() every second does the same, later.  Keep the slow look in any case: changes
- * made on another machine of a network file system give no event.
+ * made on another machine of a network file system give no event, and events that cannot be read make it fall silent.
  * Owner: the library, until UnlinkLockFiles() closes it.  A child must not use its parent's.
  */
 HOLDFAST_API HOLDFAST_MUST_CHECK int holdfast_lockfile_watch_fd(void);
