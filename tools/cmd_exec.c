@@ -20,6 +20,7 @@
 #include "command.h"
 #include "inject/carrier/carrier.h"
 #include "inject/inject.h"
+#include "plan_argument.h"
 #include "results/json_writer.h"
 
 static struct
@@ -32,7 +33,7 @@ static const Option *
 exec_options(void)
 {
 	static const Option options[] = {
-		{"--plan", OPTION_STRING, &opt.plan, "PLAN", "the faults"},
+		{"--plan", OPTION_STRING, &opt.plan, "PLAN", "the faults, or @FILE"},
 		{"--json", OPTION_STRING, &opt.json, "FILE", "the report as JSON"},
 		{"--preload", OPTION_STRING, &opt.preload, "FILE", "another holdfast_preload.so"},
 		{"--via", OPTION_STRING, &opt.via, "CARRIER", "preload (the default), seccomp or strace"},
@@ -322,11 +323,15 @@ run_under_plan(char **command)
 							   "--preload FILE says where it is\n");
 		return EXIT_UNFIT;
 	}
-	if (inject_table_create(&error) != INJECT_OK || inject_arm(opt.plan, &error) != INJECT_OK)
+	if (inject_table_create(&error) != INJECT_OK)
 	{
 		inject_error_text(&error, text, sizeof(text));
-		return usage_error("plan: %s", text);
+		(void) fprintf(stderr, "holdfast: %s\n", text);
+		return EXIT_UNFIT;
 	}
+	code = plan_argument_arm(opt.plan);
+	if (code != EXIT_GOOD)
+		return code;
 	/* Ctrl-C is for the program; we stay to report. */
 	(void) signal(SIGINT, SIG_IGN);
 	(void) signal(SIGQUIT, SIG_IGN);

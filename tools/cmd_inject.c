@@ -17,6 +17,7 @@
 
 #include "command.h"
 #include "inject/inject.h"
+#include "plan_argument.h"
 #include "results/json_writer.h"
 
 static struct
@@ -97,18 +98,6 @@ attach_to_process(void)
 }
 
 /* ---- what can be done ---- */
-
-static int
-arm(const char *plan)
-{
-	InjectError error;
-	char text[400];
-
-	if (inject_arm(plan, &error) == INJECT_OK)
-		return EXIT_GOOD;
-	inject_error_text(&error, text, sizeof(text));
-	return usage_error("plan: %s", text);
-}
 
 static int
 disarm(const char *unused)
@@ -247,7 +236,7 @@ static const struct
 	const char *argument; /* NULL: none */
 	int (*run)(const char *argument);
 } deeds[] = {
-	{"arm", "PLAN", arm},
+	{"arm", "PLAN", plan_argument_arm},
 	{"disarm", NULL, disarm},
 	{"release", "TAG", release},
 	{"status", NULL, show_status},

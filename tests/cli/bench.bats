@@ -48,3 +48,10 @@ load helper
 	[ "$code" -eq 130 ]
 	[ -z "$(ls -A "$TMPDIR")" ]
 }
+
+@test "a point's cost: compiled out, disarmed, armed for others, beside fiu_fail" {
+	run -0 --separate-stderr "$HOLDFAST" bench --filter inject --json
+	jq -e '[.figures[] | select(.group == "inject" and .unit == "ns") | .name] as $names
+		| all("production: compiled out", "disarmed", "armed, for another role", "fiu_fail, nothing enabled"; IN($names[]))' <<<"$output"
+	jq -e 'any(.figures[]; .unit == "ratio" and (.name | startswith("fiu_fail")))' <<<"$output"
+}

@@ -85,3 +85,25 @@ remove_segment()
 		python3 -c 'import ctypes; c = ctypes.CDLL(None, use_errno=True); print(c.syscall(29, 0, 4096, 0o1600), ctypes.get_errno())'
 	[[ $(uname -m) != x86_64 || $output == "-1 28" ]]
 }
+
+@test "a plan from a file: a megabyte, NUL bytes, numbers without end are refused with their place; a good one is met" {
+	plan=$BATS_TEST_TMPDIR/plan
+	head -c 1048576 /dev/zero | tr '\0' a >"$plan"
+	run -2 --separate-stderr "$HOLDFAST" exec --plan "@$plan" -- touch "$BATS_TEST_TMPDIR/ran"
+	[[ $stderr == *"$plan: 1:1: a plan is at most 65535 bytes long, this one 1048576" ]]
+	printf 'sysv/shm/shmget=off;\n\0' >"$plan"
+	run -2 --separate-stderr "$HOLDFAST" exec --plan "@$plan" -- touch "$BATS_TEST_TMPDIR/ran"
+	[[ $stderr == *"2:1: a plan holds no NUL byte" ]]
+	echo 'sysv/shm/shmget=#99999999999999999999 kill' >"$plan"
+	run -2 --separate-stderr "$HOLDFAST" exec --plan "@$plan" -- touch "$BATS_TEST_TMPDIR/ran"
+	[[ $stderr == *"1:18: "*"larger than 64 bits" ]]
+	echo 'lwlock/acquire/post-cas=sleep(1ms)' >"$plan"
+	run -2 --separate-stderr "$HOLDFAST" exec --plan "@$plan" -- touch "$BATS_TEST_TMPDIR/ran"
+	[[ $stderr == *"1:25: sleep is not possible"* ]]
+	run -2 --separate-stderr "$HOLDFAST" exec --plan "@/no/such/plan" -- touch "$BATS_TEST_TMPDIR/ran"
+	[[ $stderr == *"/no/such/plan"*"No such file"* ]]
+	[[ ! -e $BATS_TEST_TMPDIR/ran ]]
+	printf 'sysv/shm/shmget=\n  #1 errno(ENOSPC) # ...\n' | sed 's/ # .*//' >"$plan"
+	run -1 --separate-stderr "$HOLDFAST" exec --plan "@$plan" -- ipcmk -M 4096
+	[[ $stderr == *"No space left on device"* ]]
+}
