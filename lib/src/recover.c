@@ -41,8 +41,7 @@
 typedef struct Recovery
 {
 	uint64_t deadline_ns;
-	/* Known to be gone: only its slots are looked at.  0: the kernel is asked about every slot. */
-	pid_t dead_pid;
+	pid_t dead_pid; /* only its slots are looked at; 0: every slot */
 	HoldfastRecovery result;
 } Recovery;
 
@@ -58,8 +57,9 @@ owner_is_gone(const Recovery *recovery, uint32_t slot, uint64_t life)
 
 	if (slot == holdfast_lwlock_local.slot)
 		return false;
-	if (recovery->dead_pid != 0)
-		return pid == recovery->dead_pid;
+	if (recovery->dead_pid != 0 && pid != recovery->dead_pid)
+		return false;
+	/* Also of a process that the caller has reaped: another may have its number, and a slot, by now. */
 	start_time = PROC_STATE(life) == PROC_LIVE
 					 ? __atomic_load_n(&proc->start_time, __ATOMIC_RELAXED)
 					 : 0; /* not written yet: only a vanished PID is proof */
@@ -107,7 +107,7 @@ become_recoverer(Recovery *recovery)
 {
 	uint32_t mine = holdfast_lwlock_local.slot + 1;
 	uint32_t *word = &holdfast_shmem.proc_global->recovery_owner;
-	Recovery anybody = {.dead_pid = 0};
+	const Recovery anybody = {.dead_pid = 0};
 
 	for (;;)
 	{
@@ -115,8 +115,6 @@ become_recoverer(Recovery *recovery)
 		bool free = owner == 0 || owner > holdfast_shmem.nprocs ||
 					slot_state_is(owner, PROC_FREE) || mark_if_dead(&anybody, owner - 1);
 
-		if (recovery->dead_pid != 0 && !free)
-			free = mark_if_dead(recovery, owner - 1);
 		/* Acquire pairs [RC1] with the release in stop_recovering(). */
 		if (free && __atomic_compare_exchange_n(word, &owner, mine, false, __ATOMIC_ACQUIRE,
 												__ATOMIC_RELAXED))

@@ -112,6 +112,44 @@ Test(lwlock_windows, the_last_reader_wakes_the_writer_that_sleeps)
 	release_to_one_asleep(LW_SHARED, LW_EXCLUSIVE);
 }
 
+static int
+hold_and_release(int arg)
+{
+	(void) arg;
+	inject_set_role("releaser", 1);
+	if (LWLockAcquire(LOCK, LW_EXCLUSIVE) < 0)
+		return 1;
+	board_set(0, 1);
+	board_wait(1, 1);
+	return LWLockRelease(LOCK) == HOLDFAST_OK ? 0 : 2;
+}
+
+/* The lock is free and its waiters are not woken: that a corpse owed it to them stands in its journal. */
+Test(lwlock_windows, what_a_releaser_owes_is_in_its_journal)
+{
+	HoldfastRecovery result;
+	InjectError error;
+	pid_t releaser, waiter;
+
+	cluster_start();
+	cr_assert(inject_table_create(&error) == INJECT_OK, "%s", error.message);
+	cr_assert(inject_arm("lwlock/release/pre-wake=#1 kill[proc=releaser]", &error) == INJECT_OK,
+			  "%s", error.message);
+	releaser = child_start(hold_and_release, 0);
+	board_wait(0, 1);
+	waiter = child_start(get_and_release, LW_EXCLUSIVE);
+	wait_until_queued(waiter);
+	board_set(1, 1);
+	cr_assert(child_wait(releaser) == 1000 + SIGKILL);
+	cr_assert(holdfast_recover_pid(releaser, 1000000, &result) == HOLDFAST_OK);
+	cr_assert(result.dead_slots == 1 && result.locks_recovered == 1);
+	cr_assert(child_wait(waiter) == 0);
+	cr_assert(inject_unfired(NULL, 0, NULL) == 0);
+	inject_table_detach();
+	cr_assert(holdfast_recover(1000000, NULL) == HOLDFAST_OK);
+	cluster_stop();
+}
+
 /* ---- beside one that is stopped with the queue in its hands ---- */
 
 static pid_t stopped;

@@ -6,9 +6,11 @@
  * are the policies, the verdicts, and recovery without a supervisor.
  */
 #include <criterion/criterion.h>
+#include <linux/sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -332,6 +334,76 @@ Test(recover, a_live_but_stuck_recoverer_bounds_us)
 	cr_assert(result.stopped_slot == holdfast_slot_of_pid(pid));
 	child_kill(pid);
 	cr_assert(holdfast_recover(1000000, NULL) == HOLDFAST_OK);
+	cluster_stop();
+}
+
+/* ---- the number of the dead, reused ---- */
+
+/* As child_start(), under a given number; -1 where that is not allowed. */
+static pid_t
+child_start_as(pid_t pid, int (*body)(int arg), int arg)
+{
+	struct clone_args args = {
+		.exit_signal = SIGCHLD, .set_tid = (uint64_t) (uintptr_t) &pid, .set_tid_size = 1};
+	long result = syscall(SYS_clone3, &args, sizeof(args));
+
+	if (result != 0)
+		return (pid_t) result;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	on_exit_reset();
+	/* No handler of fork() has run: the slot in MyProc is our parent's, and the library knows. */
+	if (InitProcess("heir") != HOLDFAST_OK)
+		_exit(98);
+	_exit(body(arg));
+}
+
+static int
+share_another_for_ever(int arg)
+{
+	(void) arg;
+	if (LWLockAcquire(&locks[1].lock, LW_SHARED) < 0)
+		return 1;
+	board_set(2, 1);
+	board_wait(15, 1);
+	return 2;
+}
+
+Test(recover, who_has_the_number_of_the_dead_keeps_its_slot)
+{
+	HoldfastRecovery result;
+	uint64_t born;
+	pid_t pid, heir;
+
+	cluster_start();
+	pid = child_start(hold_for_ever, LW_EXCLUSIVE);
+	board_wait(0, 1);
+	born = holdfast_process_start_time(pid);
+	child_kill(pid);
+	/* Start times are told apart by the clock tick: this is what the test is about, not a wait for somebody. */
+	for (uint64_t now = born; now <= born;)
+	{
+		pid_t other = child_start_without_slot(hold_for_ever, LW_SHARED);
+
+		now = holdfast_process_start_time(other);
+		child_kill(other);
+	}
+	heir = child_start_as(pid, share_another_for_ever, 0);
+	if (heir < 0)
+	{
+		cr_assert(holdfast_recover(1000000, NULL) == HOLDFAST_OK);
+		cluster_stop();
+		cr_skip("clone3 may not choose a number here");
+	}
+	cr_assert(heir == pid);
+	board_wait(2, 1);
+	cr_assert(holdfast_recover_pid(pid, 1000000, &result) == HOLDFAST_OK);
+	cr_assert(result.dead_slots == 1 && result.locks_poisoned == 1, "%u slots, %u locks",
+			  result.dead_slots, result.locks_recovered);
+	cr_assert(lw_shared_count(locks[1].lock.state) == 1, "the heir's hold stays");
+	cr_assert(kill(heir, 0) == 0 && holdfast_slot_of_pid(heir) >= 0);
+	child_kill(heir);
+	cr_assert(holdfast_recover_pid(heir, 1000000, &result) == HOLDFAST_OK);
+	cr_assert(result.dead_slots == 1 && locks[1].lock.state == 0);
 	cluster_stop();
 }
 

@@ -42,8 +42,8 @@ HOLDFAST_API HOLDFAST_MUST_CHECK HoldfastStatus holdfast_recover(uint64_t deadli
 																 HoldfastRecovery *out);
 
 /*
- * The caller has reaped `pid` (waitpid, or POLLIN on its pidfd): spares the check.  Otherwise as above, for the
- * slots of that process only.
+ * The same for the slots of one process, of which the caller knows that it has ended (waitpid, or POLLIN on its
+ * pidfd).  One that runs under that number now, and has a slot, is not taken for it.
  */
 HOLDFAST_API HOLDFAST_MUST_CHECK HoldfastStatus holdfast_recover_pid(pid_t pid, uint64_t deadline_us,
 																	 HoldfastRecovery *out);
