@@ -28,7 +28,7 @@ static const char build_script[] =
 	"patch -p1 -s -f --no-backup-if-mismatch <\"$S/tests/mutants/$M.patch\" >patch.log 2>&1 ||\n"
 	"	{ cat patch.log >&2; exit 3; }\n"
 	"jobs=\n"
-	"for name in lwlock lwlock_queue lwlock_wait lwlock_tranche proc recover; do\n"
+	"for name in lwlock lwlock_checks lwlock_queue lwlock_wait lwlock_tranche proc recover; do\n"
 	"	${CC:-cc} -std=gnu11 -D_GNU_SOURCE= -O2 -g -fPIC -U_FORTIFY_SOURCE -fno-stack-protector "
 	"-fvisibility=hidden \\\n"
 	"		-fno-strict-aliasing -fno-common -w -fsanitize=thread -include "

@@ -22,7 +22,9 @@
 #include <holdfast/lwlock.h>
 
 #include "inject_point.h"
+#include "lwlock_checks.h"
 #include "lwlock_internal.h"
+#include "lwlock_probes.h"
 #include "report.h"
 
 _Thread_local LWLockLocal holdfast_lwlock_local __attribute__((tls_model("initial-exec")));
@@ -44,11 +46,11 @@ static LWLockEntry *
 free_entry(LWLockLocal *local)
 {
 	if (likely(local->top < MAX_SIMUL_LWLOCKS))
-		return &MyProc->entry[local->top];
+		return &local->journal[local->top];
 	for (uint32_t i = 0; i < MAX_SIMUL_LWLOCKS; i++)
 	{
-		if (MyProc->entry[i] == 0)
-			return &MyProc->entry[i];
+		if (local->journal[i] == 0)
+			return &local->journal[i];
 	}
 	return NULL;
 }
@@ -56,18 +58,35 @@ free_entry(LWLockLocal *local)
 static inline void
 entry_taken(LWLockLocal *local, const LWLockEntry *entry)
 {
-	uint32_t place = (uint32_t) (entry - MyProc->entry) + 1;
+	uint32_t place = (uint32_t) (entry - local->journal) + 1;
 
 	if (place > local->top)
 		local->top = place;
 }
 
+static __attribute__((noinline)) void
+trim(LWLockLocal *local)
+{
+	while (local->top > 0 && local->journal[local->top - 1] == 0)
+		local->top--;
+	local->holes = local->top > 0;
+}
+
+/* The newest entry goes. */
 static inline void
+pop_entry(LWLockLocal *local, LWLockEntry *entry)
+{
+	store_entry(entry, 0);
+	local->top--;
+	if (unlikely(local->holes))
+		trim(local);
+}
+
+static void
 clear_entry(LWLockLocal *local, LWLockEntry *entry)
 {
 	store_entry(entry, 0);
-	while (local->top > 0 && MyProc->entry[local->top - 1] == 0)
-		local->top--;
+	trim(local);
 }
 
 /* The newest hold of `lock`, searched backwards as locks are mostly released in reverse order. */
@@ -78,36 +97,15 @@ held_entry(const LWLockLocal *local, const LWLock *lock)
 
 	for (uint32_t i = local->top; i-- > 0;)
 	{
-		LWLockEntry entry = MyProc->entry[i];
+		LWLockEntry entry = local->journal[i];
 
 		if (ENTRY_OFFSET(entry) == offset && ENTRY_KIND(entry) == ENTRY_HELD)
-			return &MyProc->entry[i];
+			return &local->journal[i];
 	}
 	return NULL;
 }
 
 /* ---- acquire ---- */
-
-static __attribute__((noinline, cold)) HoldfastStatus
-refuse_caller(const LWLockLocal *local, const LWLock *lock)
-{
-	if (local->owner_bits == 0)
-		return report(HOLDFAST_ERROR, HOLDFAST_MISUSE, 0, NULL, "Call InitProcess() first.",
-					  "cannot use an LWLock without a process slot");
-	if (lock == NULL || shmem_offset(lock) >= holdfast_shmem.size)
-		return report(HOLDFAST_ERROR, HOLDFAST_MISUSE, 0, NULL, NULL,
-					  "LWLock %p does not lie in the shared memory segment", (const void *) lock);
-	return report(HOLDFAST_ERROR, HOLDFAST_LIMIT, 0, NULL, NULL, "too many LWLocks taken");
-}
-
-/* Where to journal an operation of the caller on `lock`; NULL when it must be refused. */
-static inline LWLockEntry *
-begin(LWLockLocal *local, const LWLock *lock)
-{
-	if (unlikely(local->owner_bits == 0 || shmem_offset(lock) >= holdfast_shmem.size))
-		return NULL;
-	return free_entry(local);
-}
 
 static inline bool
 attempt_exclusive(LWLock *lock, LWLockEntry *entry, uint64_t stops, uint64_t *seen)
@@ -186,6 +184,14 @@ holdfast_lwlock_attempt(LWLock *lock, LWLockMode mode, LWLockEntry *entry, uint6
 	return attempt(lock, mode, entry, stops, seen);
 }
 
+/* What the caller does when the lock is not free. */
+typedef enum IfHeld
+{
+	IF_HELD_WAIT,
+	IF_HELD_RETURN,
+	IF_HELD_WATCH, /* wait until it comes free, do not take it */
+} IfHeld;
+
 static __attribute__((noinline, cold)) HoldfastStatus
 refuse_recursion(const LWLock *lock)
 {
@@ -194,95 +200,131 @@ refuse_recursion(const LWLock *lock)
 				  GetLWLockIdentifier(lock->tranche));
 }
 
-/* The slow part of every acquisition that may sleep; the entry is already there. */
+/* The first attempt failed; *entry names the lock, in the newest place or in a hole. */
 static __attribute__((noinline)) HoldfastStatus
-acquire_contended(LWLockLocal *local, LWLock *lock, LWLockMode mode, LWLockEntry *entry,
-				  uint64_t seen, uint64_t deadline_ns)
+acquire_contended(LWLock *lock, LWLockMode mode, LWLockEntry *entry, uint64_t seen, IfHeld if_held,
+				  uint64_t deadline_ns)
 {
+	LWLockLocal *local = &holdfast_lwlock_local;
 	HoldfastStatus status;
 
+	if (if_held == IF_HELD_RETURN)
+	{
+		store_entry(entry, 0);
+		LWLOCK_PROBE(lwlock__condacquire__fail, lock, mode);
+		return (seen & LW_NOT_RECOVERABLE) ? HOLDFAST_NOT_RECOVERABLE : HOLDFAST_BUSY;
+	}
 	entry_taken(local, entry); /* a nested use of the journal must not take our place */
+	holdfast_lwlock_notice_checks();
 	if ((seen & LW_XOWNER_MASK) == local->owner_bits)
 		status = refuse_recursion(lock);
+	else if (if_held == IF_HELD_WATCH)
+		status = holdfast_lwlock_acquire_or_wait_slow(lock, mode, entry);
 	else
 		status = holdfast_lwlock_acquire_slow(lock, mode, entry, seen, deadline_ns);
-	if (status < 0)
+	if (status < 0 || status == HOLDFAST_BUSY)
 		clear_entry(local, entry);
+	else
+		LWLOCK_PROBE(lwlock__acquire, lock, mode);
 	return status;
 }
 
-static inline HoldfastStatus
-acquire_until(LWLock *lock, LWLockMode mode, uint64_t deadline_ns)
+/* Any acquisition, once there is a journal place for it: `entry`, above all others when `newest`. */
+static inline __attribute__((always_inline)) HoldfastStatus
+acquire_at(LWLockLocal *local, LWLock *lock, LWLockMode mode, LWLockEntry *entry, bool newest,
+		   IfHeld if_held, uint64_t deadline_ns)
 {
-	LWLockLocal *local = &holdfast_lwlock_local;
-	LWLockEntry *entry = begin(local, lock);
 	uint64_t seen;
 
-	if (unlikely(entry == NULL))
-		return refuse_caller(local, lock);
 	if (unlikely(!attempt(lock, mode, entry, LW_STOPS_NEWCOMER, &seen)))
-		return acquire_contended(local, lock, mode, entry, seen, deadline_ns);
-	entry_taken(local, entry);
+		return acquire_contended(lock, mode, entry, seen, if_held, deadline_ns);
+	if (newest)
+		local->top++;
+	else
+		entry_taken(local, entry);
 	INJECT_POINT("lwlock/acquire/held", INJECT_ANYWHERE,
 				 "journal and word agree that the corpse holds it; recovery applies the policy");
+	if (if_held == IF_HELD_WAIT)
+		LWLOCK_PROBE(lwlock__acquire, lock, mode);
+	else if (if_held == IF_HELD_RETURN)
+		LWLOCK_PROBE(lwlock__condacquire, lock, mode);
+	else
+		LWLOCK_PROBE(lwlock__acquire__or__wait, lock, mode);
 	return acquired_status(seen, HOLDFAST_OK);
+}
+
+static HoldfastStatus
+refuse_caller(const LWLockLocal *local, const LWLock *lock)
+{
+	if (local->owner_bits == 0)
+		return report(HOLDFAST_ERROR, HOLDFAST_MISUSE, 0, NULL, "Call InitProcess() first.",
+					  "cannot use an LWLock without a process slot");
+	if (lock == NULL || shmem_offset(lock) >= holdfast_shmem.size)
+		return report(HOLDFAST_ERROR, HOLDFAST_MISUSE, 0, NULL, NULL,
+					  "LWLock %p does not lie in the shared memory segment", (const void *) lock);
+	return HOLDFAST_OK;
+}
+
+static HoldfastStatus
+refuse_more(void)
+{
+	return report(HOLDFAST_ERROR, HOLDFAST_LIMIT, 0, NULL, NULL, "too many LWLocks taken");
+}
+
+/* No slot, no lock of this segment, no place at the journal's top, or the segment's checks are on. */
+static __attribute__((noinline, cold)) HoldfastStatus
+acquire_checked(LWLock *lock, LWLockMode mode, IfHeld if_held, uint64_t deadline_ns)
+{
+	LWLockLocal *local = &holdfast_lwlock_local;
+	HoldfastStatus status = refuse_caller(local, lock);
+	LWLockEntry *entry;
+
+	if (status == HOLDFAST_OK && if_held != IF_HELD_RETURN)
+		status = holdfast_lwlock_check_order(lock);
+	if (status < 0)
+		return status;
+	entry = free_entry(local);
+	if (entry == NULL)
+		return refuse_more();
+	status = acquire_at(local, lock, mode, entry, false, if_held, deadline_ns);
+	if (status >= 0 && status != HOLDFAST_BUSY)
+		holdfast_lwlock_count_acquired(lock, mode);
+	return status;
+}
+
+/* The fast path: one comparison tells that there is nothing to check, see LWLockLocal. */
+static inline __attribute__((always_inline)) HoldfastStatus
+acquire(LWLock *lock, LWLockMode mode, IfHeld if_held, uint64_t deadline_ns)
+{
+	LWLockLocal *local = &holdfast_lwlock_local;
+
+	if (unlikely(shmem_offset(lock) >= local->unchecked_bytes || local->top >= MAX_SIMUL_LWLOCKS))
+		return acquire_checked(lock, mode, if_held, deadline_ns);
+	return acquire_at(local, lock, mode, &local->journal[local->top], true, if_held, deadline_ns);
 }
 
 HoldfastStatus
 LWLockAcquire(LWLock *lock, LWLockMode mode)
 {
-	return acquire_until(lock, mode, DEADLINE_NEVER);
+	return acquire(lock, mode, IF_HELD_WAIT, DEADLINE_NEVER);
 }
 
 HoldfastStatus
 LWLockAcquireTimed(LWLock *lock, LWLockMode mode, uint64_t timeout_us)
 {
-	return acquire_until(lock, mode, deadline_after_us(timeout_us));
+	return acquire(lock, mode, IF_HELD_WAIT, deadline_after_us(timeout_us));
 }
 
 HoldfastStatus
 LWLockConditionalAcquire(LWLock *lock, LWLockMode mode)
 {
-	LWLockLocal *local = &holdfast_lwlock_local;
-	LWLockEntry *entry = begin(local, lock);
-	uint64_t seen;
-
-	if (unlikely(entry == NULL))
-		return refuse_caller(local, lock);
-	if (!attempt(lock, mode, entry, LW_STOPS_NEWCOMER, &seen))
-	{
-		store_entry(entry, 0);
-		if (seen & LW_NOT_RECOVERABLE)
-			return HOLDFAST_NOT_RECOVERABLE;
-		return HOLDFAST_BUSY;
-	}
-	entry_taken(local, entry);
-	return acquired_status(seen, HOLDFAST_OK);
+	return acquire(lock, mode, IF_HELD_RETURN, 0);
 }
 
 HoldfastStatus
 LWLockAcquireOrWait(LWLock *lock, LWLockMode mode)
 {
-	LWLockLocal *local = &holdfast_lwlock_local;
-	LWLockEntry *entry = begin(local, lock);
-	HoldfastStatus status;
-	uint64_t seen;
-
-	if (unlikely(entry == NULL))
-		return refuse_caller(local, lock);
-	if (attempt(lock, mode, entry, LW_STOPS_NEWCOMER, &seen))
-	{
-		entry_taken(local, entry);
-		return acquired_status(seen, HOLDFAST_OK);
-	}
-	entry_taken(local, entry);
-	if ((seen & LW_XOWNER_MASK) == local->owner_bits)
-		status = refuse_recursion(lock);
-	else
-		status = holdfast_lwlock_acquire_or_wait_slow(lock, mode, entry);
-	if (status < 0 || status == HOLDFAST_BUSY)
-		clear_entry(local, entry);
-	return status;
+	return acquire(lock, mode, IF_HELD_WATCH, DEADLINE_NEVER);
 }
 
 /* ---- release ---- */
@@ -305,37 +347,68 @@ must_wake(uint64_t word)
 	return (word & (LW_HAS_WAITERS | LW_WAKING)) == LW_HAS_WAITERS && lw_is_free(word);
 }
 
-static inline void
-release_exclusive(LWLockLocal *local, LWLock *lock, LWLockEntry *entry)
+/* The word is not simply ours: others share the word with us by flags, or wait. */
+static __attribute__((noinline)) HoldfastStatus
+release_exclusive_flagged(LWLock *lock, LWLockEntry *entry, uint64_t before)
 {
-	uint64_t before = local->owner_bits;
-	uint64_t after = 0;
+	uint64_t after;
 
-	INJECT_POINT(
-		"lwlock/release/pre-sub", INJECT_ANYWHERE,
-		"the caller is done with the data, the word still names the corpse: as a death inside");
-
-	/*
-	 * Release pairs [LW2] with the acquire in attempt_*(): what we wrote is seen by the next holder.  Also acquire: the
-	 * entry must not be cleared before the word is.
-	 */
-	while (!__atomic_compare_exchange_n(&lock->state, &before, after, false, __ATOMIC_ACQ_REL,
-										__ATOMIC_RELAXED))
+	/* As in release_exclusive(). */
+	do
 	{
 		after = before & ~LW_XOWNER_MASK;
 		if (before & LW_POISONED)
 			after |= LW_NOT_RECOVERABLE; /* nobody said LWLockMarkConsistent() */
-	}
+	} while (!__atomic_compare_exchange_n(&lock->state, &before, after, false, __ATOMIC_ACQ_REL,
+										  __ATOMIC_RELAXED));
 	INJECT_POINT("lwlock/release/post-sub", INJECT_ANYWHERE,
 				 "the lock is free, the journal says HELD: recovery sees another or no owner, "
 				 "wakes waiters");
-	if (unlikely(must_wake(after)))
+	if (must_wake(after))
 		release_wake(lock, entry, LW_EXCLUSIVE);
-	clear_entry(local, entry);
+	clear_entry(&holdfast_lwlock_local, entry);
+	LWLOCK_PROBE(lwlock__release, lock, LW_EXCLUSIVE);
+	return HOLDFAST_OK;
 }
 
-static inline void
-release_shared(LWLockLocal *local, LWLock *lock, LWLockEntry *entry)
+static __attribute__((noinline)) HoldfastStatus
+release_shared_waking(LWLock *lock, LWLockEntry *entry)
+{
+	release_wake(lock, entry, LW_SHARED);
+	clear_entry(&holdfast_lwlock_local, entry);
+	LWLOCK_PROBE(lwlock__release, lock, LW_SHARED);
+	return HOLDFAST_OK;
+}
+
+/* Releases what *entry says is held; `newest` when it is the journal's last. */
+static inline __attribute__((always_inline)) HoldfastStatus
+release_exclusive(LWLockLocal *local, LWLock *lock, LWLockEntry *entry, bool newest)
+{
+	uint64_t before = local->owner_bits;
+
+	INJECT_POINT(
+		"lwlock/release/pre-sub", INJECT_ANYWHERE,
+		"the caller is done with the data, the word still names the corpse: as a death inside");
+	/*
+	 * Release pairs [LW2] with the acquire in attempt_*(): what we wrote is seen by the next holder.  Also acquire: the
+	 * entry must not be cleared before the word is.
+	 */
+	if (unlikely(!__atomic_compare_exchange_n(&lock->state, &before, 0, false, __ATOMIC_ACQ_REL,
+											  __ATOMIC_RELAXED)))
+		return release_exclusive_flagged(lock, entry, before);
+	INJECT_POINT("lwlock/release/post-sub", INJECT_ANYWHERE,
+				 "the lock is free, the journal says HELD: recovery sees another or no owner, "
+				 "wakes waiters");
+	if (newest)
+		pop_entry(local, entry);
+	else
+		clear_entry(local, entry);
+	LWLOCK_PROBE(lwlock__release, lock, LW_EXCLUSIVE);
+	return HOLDFAST_OK;
+}
+
+static inline __attribute__((always_inline)) HoldfastStatus
+release_shared(LWLockLocal *local, LWLock *lock, LWLockEntry *entry, bool newest)
 {
 	uint64_t after;
 
@@ -349,24 +422,45 @@ release_shared(LWLockLocal *local, LWLock *lock, LWLockEntry *entry)
 		"lwlock/release/post-sub", INJECT_NO_SLEEP,
 		"RELEASING in the journal, no longer counted: recovery counts the living, wakes waiters");
 	if (unlikely(must_wake(after)))
-		release_wake(lock, entry, LW_SHARED);
-	clear_entry(local, entry);
+		return release_shared_waking(lock, entry);
+	if (newest)
+		pop_entry(local, entry);
+	else
+		clear_entry(local, entry);
+	LWLOCK_PROBE(lwlock__release, lock, LW_SHARED);
+	return HOLDFAST_OK;
+}
+
+/* Not the newest hold: somewhere in the journal, or nowhere. */
+static __attribute__((noinline)) HoldfastStatus
+release_older(LWLock *lock)
+{
+	LWLockLocal *local = &holdfast_lwlock_local;
+	LWLockEntry *entry = held_entry(local, lock);
+
+	if (entry == NULL)
+		return report(HOLDFAST_ERROR, HOLDFAST_MISUSE, 0, NULL, NULL,
+					  "LWLock %p is not held by this process", (void *) lock);
+	local->holes = true;
+	return ENTRY_MODE(*entry) == LW_EXCLUSIVE ? release_exclusive(local, lock, entry, false)
+											  : release_shared(local, lock, entry, false);
 }
 
 HoldfastStatus
 LWLockRelease(LWLock *lock)
 {
 	LWLockLocal *local = &holdfast_lwlock_local;
-	LWLockEntry *entry = held_entry(local, lock);
+	uint64_t offset = shmem_offset(lock);
+	LWLockEntry *newest;
 
-	if (unlikely(entry == NULL))
-		return report(HOLDFAST_ERROR, HOLDFAST_MISUSE, 0, NULL, NULL,
-					  "LWLock %p is not held by this process", (void *) lock);
-	if (ENTRY_MODE(*entry) == LW_EXCLUSIVE)
-		release_exclusive(local, lock, entry);
-	else
-		release_shared(local, lock, entry);
-	return HOLDFAST_OK;
+	if (unlikely(local->top == 0))
+		return release_older(lock);
+	newest = &local->journal[local->top - 1];
+	if (*newest == ENTRY_MAKE(offset, LW_EXCLUSIVE, ENTRY_HELD))
+		return release_exclusive(local, lock, newest, true);
+	if (*newest == ENTRY_MAKE(offset, LW_SHARED, ENTRY_HELD))
+		return release_shared(local, lock, newest, true);
+	return release_older(lock);
 }
 
 void
@@ -379,7 +473,7 @@ LWLockReleaseAll(void)
 		return;
 	while (local->top > 0)
 	{
-		LWLockEntry *entry = &MyProc->entry[local->top - 1];
+		LWLockEntry *entry = &local->journal[local->top - 1];
 
 		/*
 		 * Anything but HELD is an operation that an exit cut short (a signal handler that called proc_exit): what it
@@ -424,11 +518,14 @@ HoldfastStatus
 LWLockWaitForVar(LWLock *lock, uint64_t *valptr, uint64_t oldval, uint64_t *newval)
 {
 	LWLockLocal *local = &holdfast_lwlock_local;
-	LWLockEntry *entry = begin(local, lock);
-	HoldfastStatus status;
+	HoldfastStatus status = refuse_caller(local, lock);
+	LWLockEntry *entry;
 
-	if (unlikely(entry == NULL))
-		return refuse_caller(local, lock);
+	if (status < 0)
+		return status;
+	entry = free_entry(local);
+	if (entry == NULL)
+		return refuse_more();
 	entry_taken(local, entry);
 	status = holdfast_lwlock_wait_for_var(lock, entry, valptr, oldval, newval);
 	clear_entry(local, entry);
@@ -451,7 +548,7 @@ LWLockHeldByMeInMode(const LWLock *lock, LWLockMode mode)
 
 	for (uint32_t i = 0; i < local->top; i++)
 	{
-		if (MyProc->entry[i] == wanted)
+		if (local->journal[i] == wanted)
 			return true;
 	}
 	return false;
@@ -466,7 +563,7 @@ LWLockAnyHeldByMe(const LWLock *lock, int nlocks, size_t stride)
 
 	for (uint32_t i = 0; i < local->top; i++)
 	{
-		LWLockEntry entry = MyProc->entry[i];
+		LWLockEntry entry = local->journal[i];
 		uint64_t offset = ENTRY_OFFSET(entry);
 
 		if (ENTRY_KIND(entry) == ENTRY_HELD && offset >= begin_offset && offset < end_offset &&

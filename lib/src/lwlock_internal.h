@@ -26,8 +26,16 @@
 typedef struct LWLockLocal
 {
 	uint64_t owner_bits; /* (slot + 1) << LW_XOWNER_SHIFT; 0 without a slot */
+	/*
+	 * A lock whose offset is less needs no check before it is acquired: the segment's size, or 0 without a slot or while
+	 * checks are on (lwlock_checks.c).
+	 */
+	uint64_t unchecked_bytes;
+	LWLockEntry *journal; /* MyProc->entry */
 	uint32_t slot;
-	uint32_t top; /* journal entries 0..top-1 may be in use */
+	uint32_t top;    /* journal entries 0..top-1 may be in use; the last of them is */
+	bool holes;      /* others of them may not be */
+	unsigned checks; /* LWLockChecks, as last noticed */
 } LWLockLocal;
 
 extern _Thread_local LWLockLocal holdfast_lwlock_local __attribute__((tls_model("initial-exec")));

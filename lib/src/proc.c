@@ -21,6 +21,7 @@
 #include <holdfast/recovery.h>
 
 #include "inject_point.h"
+#include "lwlock_checks.h"
 #include "lwlock_internal.h"
 #include "lwlock_queue.h"
 #include "report.h"
@@ -134,6 +135,9 @@ InitProcess(const char *role)
 	holdfast_lwlock_local.slot = (uint32_t) (proc - holdfast_shmem.procs);
 	holdfast_lwlock_local.owner_bits = (uint64_t) (holdfast_lwlock_local.slot + 1)
 									   << LW_XOWNER_SHIFT;
+
+	holdfast_lwlock_local.journal = proc->entry;
+	holdfast_lwlock_notice_checks();
 
 	(void) pthread_once(&hooks_once, install_hooks);
 	(void) pthread_setspecific(thread_exit_key, proc);

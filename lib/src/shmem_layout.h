@@ -143,7 +143,7 @@ typedef struct LWLockCounts
 	uint64_t blocked;           /* went to sleep */
 	uint64_t spin_delayed;      /* did not get the queue at once */
 	uint64_t dequeued_self;     /* left the queue without having been woken */
-	uint64_t unwoken;           /* of these, because it found the lock free: who was to wake it did not */
+	uint64_t unwoken; /* of these, because it found the lock free: who was to wake it did not */
 } LWLockCounts;
 
 struct PGPROC
@@ -181,6 +181,8 @@ typedef struct ProcGlobal
 		reset_needed; /* atomic: set when a RESET tranche lost an owner, or recovery cannot go on */
 	uint64_t
 		unfinished_since_us; /* atomic: first recovery that gave up since one was finished; 0: none */
+	uint32_t checks;         /* atomic: LWLockChecks that processes are to make */
+	uint32_t reserved;
 	uint64_t stopped_limit_us; /* atomic: how long that may be; 0: HOLDFAST_STOPPED_LIMIT_US */
 } ProcGlobalData;
 

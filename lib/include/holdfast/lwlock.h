@@ -14,7 +14,8 @@
  * a death anywhere inside these functions can be repaired from the slots of the living (recovery.h).
  *
  * A caller needs a slot (InitProcess).  No recursion: acquiring a lock that one holds exclusively is
- * HOLDFAST_DEADLOCK; holding it shared and asking again waits, possibly for ever, as in PostgreSQL.
+ * HOLDFAST_DEADLOCK; holding it shared and asking again waits, possibly for ever, as in PostgreSQL, unless
+ * LWLOCK_CHECK_SELF says no.
  *
  * A process that is stopped (SIGSTOP, a debugger) is not dead, and keeps what it holds.  But nobody waits for one
  * that is stopped inside these functions, holding nothing: LWLockRelease() never waits for anybody;
@@ -153,6 +154,27 @@ HOLDFAST_API bool LWLockAnyHeldByMe(const LWLock *lock, int nlocks, size_t strid
  * lock HOLDFAST_NOT_RECOVERABLE for everybody until the cluster is reset.
  */
 HOLDFAST_API HoldfastStatus LWLockMarkConsistent(LWLock *lock);
+
+/* What processes may be made to do on every acquisition; costs nothing while it is off. */
+typedef enum LWLockChecks
+{
+	LWLOCK_COUNT_ACQUIRES = 1 << 0, /* per tranche and slot, shown by inspectors */
+	LWLOCK_CHECK_ORDER = 1 << 1,	/* HOLDFAST_DEADLOCK instead of waiting against the order of ranks */
+	LWLOCK_CHECK_SELF = 1 << 2,		/* HOLDFAST_DEADLOCK instead of waiting for a lock that one shares */
+} LWLockChecks;
+
+/*
+ * For all processes of the segment; each takes notice when it claims its slot and when it waits for a lock.
+ * HOLDFAST_MISUSE: no segment, or no such check.
+ */
+HOLDFAST_API HOLDFAST_MUST_CHECK HoldfastStatus holdfast_lwlock_set_checks(unsigned checks);
+
+/*
+ * Before the lock is used: its place in the order of acquisition, 1 to 65535; 0, the default, is none.  Under
+ * LWLOCK_CHECK_ORDER a ranked lock may be asked for while every ranked lock that the caller holds has a lower rank,
+ * or the same and a lower address; LWLockConditionalAcquire(), which does not wait, may do as it likes.
+ */
+HOLDFAST_API void holdfast_lwlock_set_rank(LWLock *lock, uint16_t rank);
 
 #ifdef __cplusplus
 }
