@@ -8,7 +8,6 @@
  * Thread, signal safety: that of the call; no malloc, no locks.
  */
 #include <linux/futex.h>
-#include <stdarg.h>
 
 #include "call.h"
 
@@ -100,13 +99,9 @@ long
 WRAPPER(syscall)(long number, ...)
 {
 	Words word;
-	va_list args;
 	long result;
 
-	va_start(args, number);
-	for (int i = 0; i < 6; i++)
-		word[i] = va_arg(args, long);
-	va_end(args);
+	KERNEL_WORDS(word, number);
 	if (number == SYS_futex)
 		return futex(word);
 	if (by_name(number, word, &result))

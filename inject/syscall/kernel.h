@@ -8,6 +8,7 @@
 #define HOLDFAST_INJECT_KERNEL_H
 
 #include <linux/audit.h>
+#include <stdarg.h>
 #include <sys/syscall.h>
 
 #define NO_NUMBER (-1)
@@ -37,6 +38,18 @@
 #ifndef SYS_vfork
 #define SYS_vfork (-1008)
 #endif
+
+/* The six words that follow `last_` in a call like syscall(), whether they are there or not. */
+#define KERNEL_WORDS(word_, last_)                                                                 \
+	do                                                                                             \
+	{                                                                                              \
+		va_list words_;                                                                            \
+                                                                                                   \
+		va_start(words_, last_);                                                                   \
+		for (int i_ = 0; i_ < 6; i_++)                                                             \
+			(word_)[i_] = va_arg(words_, long);                                                    \
+		va_end(words_);                                                                            \
+	} while (0)
 
 /* As the kernel answers: a negative errno is a failure. */
 static inline long

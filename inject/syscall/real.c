@@ -16,20 +16,15 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <stdarg.h>
 
 /* As syscall() does. */
 static long
 ask_kernel(long number, ...)
 {
 	long argument[6];
-	va_list args;
 	long result;
 
-	va_start(args, number);
-	for (int i = 0; i < 6; i++)
-		argument[i] = va_arg(args, long);
-	va_end(args);
+	KERNEL_WORDS(argument, number);
 	result = kernel_call(number, argument);
 	if (result >= 0 || result < -4095)
 		return result;
@@ -92,12 +87,8 @@ long
 __wrap_syscall(long number, ...)
 {
 	long argument[6];
-	va_list args;
 
-	va_start(args, number);
-	for (int i = 0; i < 6; i++)
-		argument[i] = va_arg(args, long);
-	va_end(args);
+	KERNEL_WORDS(argument, number);
 	return ask_kernel(number, argument[0], argument[1], argument[2], argument[3], argument[4],
 					  argument[5]);
 }

@@ -22,74 +22,47 @@ mode_argument(int flags, va_list args)
 	return va_arg(args, mode_t);
 }
 
-int
-WRAPPER(open)(const char *path, int flags, ...)
-{
-	InjectArrival before = call_pass(&BEFORE(open), true, flags);
-	va_list args;
-	mode_t mode;
-	long result;
+#define OPEN_WRAPPER(name_, parameters_, real_)                                                    \
+	int WRAPPER(name_) parameters_                                                                 \
+	{                                                                                              \
+		InjectArrival before = call_pass(&BEFORE(name_), true, flags);                             \
+		va_list args;                                                                              \
+		mode_t mode;                                                                               \
+		long result;                                                                               \
+                                                                                                   \
+		if (call_is_replaced(&before, 0, &result))                                                 \
+			return (int) result;                                                                   \
+		va_start(args, flags);                                                                     \
+		mode = mode_argument(flags, args);                                                         \
+		va_end(args);                                                                              \
+		result = REAL(name_) real_;                                                                \
+		FINISH(name_, flags);                                                                      \
+	}
 
-	if (call_is_replaced(&before, 0, &result))
-		return (int) result;
-	va_start(args, flags);
-	mode = mode_argument(flags, args);
-	va_end(args);
-	result = REAL(open)(path, flags, mode);
-	FINISH(open, flags);
-}
-
-int
-WRAPPER(openat)(int directory, const char *path, int flags, ...)
-{
-	InjectArrival before = call_pass(&BEFORE(openat), true, flags);
-	va_list args;
-	mode_t mode;
-	long result;
-
-	if (call_is_replaced(&before, 0, &result))
-		return (int) result;
-	va_start(args, flags);
-	mode = mode_argument(flags, args);
-	va_end(args);
-	result = REAL(openat)(directory, path, flags, mode);
-	FINISH(openat, flags);
-}
+OPEN_WRAPPER(open, (const char *path, int flags, ...), (path, flags, mode))
+OPEN_WRAPPER(openat, (int directory, const char *path, int flags, ...),
+			 (directory, path, flags, mode))
 
 /* A number or a pointer, or nothing: passed on as it came, as the C library itself does. */
-int
-WRAPPER(fcntl)(int fd, int command, ...)
-{
-	InjectArrival before = call_pass(&BEFORE(fcntl), true, command);
-	va_list args;
-	void *value;
-	long result;
+#define COMMAND_WRAPPER(name_, parameters_, real_)                                                 \
+	int WRAPPER(name_) parameters_                                                                 \
+	{                                                                                              \
+		InjectArrival before = call_pass(&BEFORE(name_), true, command);                           \
+		va_list args;                                                                              \
+		void *value;                                                                               \
+		long result;                                                                               \
+                                                                                                   \
+		if (call_is_replaced(&before, 0, &result))                                                 \
+			return (int) result;                                                                   \
+		va_start(args, command);                                                                   \
+		value = va_arg(args, void *);                                                              \
+		va_end(args);                                                                              \
+		result = REAL(name_) real_;                                                                \
+		FINISH(name_, command);                                                                    \
+	}
 
-	if (call_is_replaced(&before, 0, &result))
-		return (int) result;
-	va_start(args, command);
-	value = va_arg(args, void *);
-	va_end(args);
-	result = REAL(fcntl)(fd, command, value);
-	FINISH(fcntl, command);
-}
-
-int
-WRAPPER(semctl)(int semid, int index, int command, ...)
-{
-	InjectArrival before = call_pass(&BEFORE(semctl), true, command);
-	va_list args;
-	void *value;
-	long result;
-
-	if (call_is_replaced(&before, 0, &result))
-		return (int) result;
-	va_start(args, command);
-	value = va_arg(args, void *);
-	va_end(args);
-	result = REAL(semctl)(semid, index, command, value);
-	FINISH(semctl, command);
-}
+COMMAND_WRAPPER(fcntl, (int fd, int command, ...), (fd, command, value))
+COMMAND_WRAPPER(semctl, (int semid, int index, int command, ...), (semid, index, command, value))
 
 /* Linux frees the descriptor whatever close() returns, but for EBADF: so does a failure that is injected. */
 int
