@@ -281,7 +281,7 @@ uint64_t inject_waits_expired(void);
 
 /*
  * Points obey what a user enabled with libfiu's own functions or fiu-run or fiu-ctrl, in this process.  At
- * `sysv/...`, `file/...`, `process/...` call points failinfo is the errno (0 or illegal: the call's first
+ * points of calls (docs/syscalls.md) failinfo is the errno (0 or illegal: the call's first
  * documented one); elsewhere it is a signal that the process sends itself (NULL: SIGKILL).  Creates a table
  * when none is mapped.  A plan's item at the same point wins.  Points in INJECT_NO_MALLOC contexts and
  * children forked from a threaded parent do not ask libfiu.

@@ -36,5 +36,6 @@ extern const Scenario scenario_r10_lied_about_death;
 extern const Scenario scenario_x40_collision;
 extern const Scenario scenario_x50_two_starters;
 extern const Scenario scenario_x70_recycled;
+extern const Scenario scenario_x80_futex;
 
 #endif

@@ -36,6 +36,7 @@ const Scenario *const scenario_table[] = {
 	&scenario_x40_collision,
 	&scenario_x50_two_starters,
 	&scenario_x70_recycled,
+	&scenario_x80_futex,
 };
 /* clang-format on */
 const size_t scenario_count = sizeof(scenario_table) / sizeof(scenario_table[0]);
