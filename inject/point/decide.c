@@ -153,7 +153,10 @@ step_fires(InjectArrival *arrival, TablePlan *plan, unsigned index, unsigned lin
 
 	if (step->nth != 0)
 	{
-		hit = counter_add(step_counter(arrival, plan, index, counted, COUNT_HITS), arrival->epoch);
+		hit = arrival->counted.active != 0 && arrival->counted.step == index
+				  ? arrival->counted.hit
+				  : counter_add(step_counter(arrival, plan, index, counted, COUNT_HITS),
+								arrival->epoch);
 		if (!nth_matches(step, hit))
 			return false;
 	}
@@ -202,16 +205,58 @@ step_is_over(const InjectArrival *arrival, TablePlan *plan, unsigned index)
 			   step->limit;
 }
 
+/* What is found out about a point on the way through its items. */
+typedef struct Outlook
+{
+	bool nothing; /* no step that was visited can fire at the next arrival */
+	uint64_t items;
+	TableCounter *counter; /* of the one step that waits for its hit; NULL: none does */
+	uint64_t nth;
+	unsigned step;
+} Outlook;
+
+/*
+ * A step that was visited and did not fire: over, or waiting for nothing but a number that is not near (another
+ * process may count the last ones while we look).
+ */
 static void
-note_silence(const InjectArrival *arrival, uint64_t items)
+look_ahead(const InjectArrival *arrival, TablePlan *plan, unsigned index, Outlook *outlook)
+{
+	const TableStep *step = arrival->step;
+	InjectScope scope =
+		step->scope == INJECT_SCOPE_DEFAULT ? INJECT_SCOPE_GLOBAL : (InjectScope) step->scope;
+
+	if (!outlook->nothing || step_is_over(arrival, plan, index))
+		return;
+	if (step->nth == 0 || scope == INJECT_SCOPE_THREAD || step->chance < INJECT_ALWAYS ||
+		step->has_arg || step->after != NO_POINT || step->held != NO_POINT ||
+		step->in != NO_POINT || step->throws || outlook->counter != NULL)
+	{
+		outlook->nothing = false;
+		return;
+	}
+	outlook->counter = step_counter(arrival, plan, index, scope, COUNT_HITS);
+	outlook->nth = step->nth;
+	outlook->step = index;
+	/* between the hits of a range or a stride: each is looked at */
+	if (counter_read(outlook->counter, arrival->epoch) >= step->nth)
+		outlook->nothing = false;
+}
+
+static void
+note_silence(const InjectArrival *arrival, const Outlook *outlook)
 {
 	InjectSilence *silence = &arrival->self->silence[arrival->index];
 
 	if (arrival->self->thread_roles != 0 ||
 		active_plan(arrival->active)->watched[arrival->index] != 0)
 		return;
-	__atomic_store_n(&silence->items, items, __ATOMIC_RELAXED);
-	/* release: publishes `items`; pairs with the acquire in arrival_is_silent() */
+	__atomic_store_n(&silence->active, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&silence->items, outlook->items, __ATOMIC_RELAXED);
+	__atomic_store_n(&silence->counter, outlook->counter, __ATOMIC_RELAXED);
+	__atomic_store_n(&silence->nth, outlook->nth, __ATOMIC_RELAXED);
+	__atomic_store_n(&silence->step, outlook->step, __ATOMIC_RELAXED);
+	/* release: publishes what is above; pairs with the acquire in arrival_is_silent() */
 	__atomic_store_n(&silence->active, arrival->active, __ATOMIC_RELEASE);
 }
 
@@ -252,13 +297,14 @@ typedef enum ChainEnd
 	CHAIN_ALWAYS_OFF, /* the same, and will be each time */
 } ChainEnd;
 
-/* The chain of one item.  *over: no step before the end can ever fire here again. */
+/* The chain of one item. */
 static ChainEnd
-walk_chain(InjectArrival *arrival, TablePlan *plan, unsigned item_index, bool *over)
+walk_chain(InjectArrival *arrival, TablePlan *plan, unsigned item_index, Outlook *outlook)
 {
 	const TableItem *item = &plan->items[item_index];
 
-	count_item(arrival, item_index, COUNT_HITS);
+	if (arrival->counted.active == 0)
+		count_item(arrival, item_index, COUNT_HITS);
 	for (unsigned i = 0; i < item->step_count; i++)
 	{
 		unsigned index = item->first_step + i;
@@ -267,18 +313,18 @@ walk_chain(InjectArrival *arrival, TablePlan *plan, unsigned item_index, bool *o
 		if (index >= INJECT_MAX_STEPS || !copy_words(plan, index, arrival->active, 0,
 													 offsetof(TableStep, actions), arrival->step))
 		{
-			*over = false;
+			outlook->nothing = false;
 			return CHAIN_OFF;
 		}
 		if (!gates_open(arrival, plan) || !step_fires(arrival, plan, index, i))
 		{
-			*over = *over && step_is_over(arrival, plan, index);
+			look_ahead(arrival, plan, index, outlook);
 			continue;
 		}
 		if (!copy_words(plan, index, arrival->active, offsetof(TableStep, actions),
 						sizeof(TableStep), arrival->step))
 		{
-			*over = false;
+			outlook->nothing = false;
 			return CHAIN_OFF;
 		}
 		kind = (InjectActionKind) arrival->step->actions[0].kind;
@@ -296,8 +342,7 @@ inject_decide(InjectArrival *arrival)
 {
 	TablePlan *plan = active_plan(arrival->active);
 	uint64_t items = __atomic_load_n(&plan->point_items[arrival->index], __ATOMIC_RELAXED);
-	uint64_t visited = 0;
-	bool over = true;
+	Outlook outlook = {.nothing = true};
 	ChainEnd end = CHAIN_PASSED;
 
 	arrival->fires = false;
@@ -305,9 +350,9 @@ inject_decide(InjectArrival *arrival)
 	{
 		unsigned index = (unsigned) __builtin_ctzll(items);
 
-		visited |= UINT64_C(1) << index;
-		end = walk_chain(arrival, plan, index, &over);
+		outlook.items |= UINT64_C(1) << index;
+		end = walk_chain(arrival, plan, index, &outlook);
 	}
-	if (over && (end == CHAIN_PASSED || end == CHAIN_ALWAYS_OFF))
-		note_silence(arrival, visited);
+	if (outlook.nothing && (end == CHAIN_PASSED || end == CHAIN_ALWAYS_OFF))
+		note_silence(arrival, &outlook);
 }

@@ -90,7 +90,11 @@ inject_judge(InjectArrival *arrival)
 {
 	arrival->active = active_load();
 	arrival->epoch = active_epoch(arrival->active);
-	count_hit(arrival);
+	/* Another plan by now: what was counted was the old one's. */
+	if (arrival->counted.active != arrival->active)
+		arrival->counted.active = 0;
+	if (arrival->counted.active == 0)
+		count_hit(arrival);
 	if (!arrival->open && arrival_is_silent(arrival))
 	{
 		inject_count_items(arrival, arrival->self->silence[arrival->index].items);
@@ -125,13 +129,27 @@ count_quickly(TableCounter *counter, uint64_t tag)
 	return before >> COUNTER_BITS == tag && own_word_exchange(counter, &before, before + 1);
 }
 
+/* Counts for the step that waits. */
+static inline bool
+is_not_yet(const InjectSilence *silence, uint64_t active, InjectCounted *counted)
+{
+	uint64_t hit = counter_add(silence->counter, active_epoch(active));
+
+	if (hit < silence->nth)
+		return true;
+	*counted = (InjectCounted){.active = active, .hit = hit, .step = silence->step};
+	return false;
+}
+
 /*
  * The whole of an arrival where nothing can happen: a process with a slot and one thread, a point that is
- * silent for it.  This is what a plan costs those whom it does not mean.
+ * silent for it.  This is what a plan costs those whom it does not mean.  False: it must be judged; what was
+ * counted already is noted.
  */
 static inline bool
-arrive_quickly(const HoldfastInjectPoint *site)
+arrive_quickly(const HoldfastInjectPoint *site, InjectCounted *counted)
 {
+	const InjectSilence *silence;
 	InjectSelf *self = inject_self_pages;
 	size_t index;
 	uint64_t active;
@@ -145,26 +163,25 @@ arrive_quickly(const HoldfastInjectPoint *site)
 		return false;
 	active = active_load();
 	/* acquire: pairs with the release in note_silence() (decide.c) */
-	if (__atomic_load_n(&self->silence[index].active, __ATOMIC_ACQUIRE) != active)
+	silence = &self->silence[index];
+	if (__atomic_load_n(&silence->active, __ATOMIC_ACQUIRE) != active)
 		return false;
 	tag = counter_tag(active_epoch(active));
 	if (!count_quickly(&self->proc->hits[index], tag))
 		return false;
-	for (uint64_t items = self->silence[index].items; items != 0; items &= items - 1)
+	for (uint64_t items = silence->items; items != 0; items &= items - 1)
 	{
 		TableCounter *visits = &self->proc->item_hits[__builtin_ctzll(items)];
 
 		if (!count_quickly(visits, tag))
 			counter_add_own(visits, active_epoch(active));
 	}
-	return true;
+	return silence->counter == NULL || is_not_yet(silence, active, counted);
 }
 
-void
-inject_arrive(InjectArrival *arrival)
+static void
+arrive_slowly(InjectArrival *arrival)
 {
-	if (arrive_quickly(arrival->site))
-		return;
 	arrival->self = self_get();
 	if (arrival->self == NULL || !find_index(arrival))
 		return;
@@ -172,21 +189,36 @@ inject_arrive(InjectArrival *arrival)
 }
 
 void
+inject_arrive(InjectArrival *arrival)
+{
+	if (!arrive_quickly(arrival->site, &arrival->counted))
+		arrive_slowly(arrival);
+}
+
+/* Apart, so that nothing is filled in where nothing can happen. */
+static __attribute__((noinline)) InjectVerdict
+arrive_in(HoldfastInjectPoint *point, const void *caller, const InjectCounted *counted)
+{
+	InjectArrival arrival = {.site = point, .caller = caller, .counted = *counted};
+
+	arrive_slowly(&arrival);
+	return arrival.verdict;
+}
+
+void
 holdfast_inject_hit(HoldfastInjectPoint *point)
 {
-	InjectArrival arrival;
+	InjectCounted counted = {.active = 0};
 
-	if (arrive_quickly(point))
-		return;
-	arrival = (InjectArrival){.site = point, .caller = __builtin_return_address(0)};
-	inject_arrive(&arrival);
+	if (!arrive_quickly(point, &counted))
+		(void) arrive_in(point, __builtin_return_address(0), &counted);
 }
 
 int
 holdfast_inject_step(HoldfastInjectPoint *point)
 {
-	InjectArrival arrival = {.site = point, .caller = __builtin_return_address(0)};
+	InjectCounted counted = {.active = 0};
 
-	inject_arrive(&arrival);
-	return arrival.verdict != VERDICT_SKIP;
+	return arrive_quickly(point, &counted) ||
+		   arrive_in(point, __builtin_return_address(0), &counted) != VERDICT_SKIP;
 }

@@ -21,6 +21,14 @@ typedef enum InjectVerdict
 	VERDICT_JUMP,    /* a nanoseconds later than it is */
 } InjectVerdict;
 
+/* What was counted of an arrival before it was seen that the hit is one that a step waits for. */
+typedef struct InjectCounted
+{
+	uint64_t active; /* under that plan; 0: nothing was counted */
+	uint64_t hit;    /* of the step */
+	uint32_t step;
+} InjectCounted;
+
 typedef struct InjectArrival
 {
 	const HoldfastInjectPoint *site;
@@ -32,6 +40,8 @@ typedef struct InjectArrival
 	InjectSelf *self;
 	/* of this process at this point; once a step with `#` has fired, the number that it counted */
 	uint64_t hit;
+
+	InjectCounted counted;
 
 	/* filled in by the decision */
 	bool fires; /* step holds what to do */
@@ -77,9 +87,11 @@ void wait_release_all(TablePlan *plan);
 static inline bool
 arrival_is_silent(const InjectArrival *arrival)
 {
+	const InjectSilence *silence = &arrival->self->silence[arrival->index];
+
 	/* acquire: pairs with the release in note_silence() (decide.c) */
-	return __atomic_load_n(&arrival->self->silence[arrival->index].active, __ATOMIC_ACQUIRE) ==
-		   arrival->active;
+	return __atomic_load_n(&silence->active, __ATOMIC_ACQUIRE) == arrival->active &&
+		   silence->counter == NULL;
 }
 
 /* caller.c: is the point, or the call, in the code of that function? */

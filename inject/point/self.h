@@ -7,11 +7,15 @@
 
 #include "table.h"
 
-/* A point where the plan `active` can do nothing to this process, whatever it does there. */
+/* A point where the plan `active` can do nothing to this process, whatever it does there: yet, or at all. */
 typedef struct InjectSilence
 {
 	uint64_t active; /* 0: not known to be so */
 	uint64_t items;  /* that are visited there all the same */
+	/* One step waits for its hit, by nothing but the number: what counts it, the number, and which it is. */
+	TableCounter *counter; /* NULL: none does */
+	uint64_t nth;
+	uint32_t step;
 } InjectSilence;
 
 typedef enum SelfState

@@ -380,3 +380,66 @@ Test(inject_filters, a_step_can_be_left_out)
 	cr_expect((info.actions & INJECT_CAN_SKIP) != 0);
 	cr_expect(inject_arm("test/filters/point=skip", NULL) == INJECT_BAD_PLAN);
 }
+
+/* ---- a hit that is waited for is neither missed nor met twice ---- */
+
+Test(inject_filters, the_hit_is_met_whatever_was_remembered)
+{
+	static const char *const plans[] = {
+		"test/filters/point=#37 count",
+		"test/filters/point=#1 count->#36 count",
+		"test/filters/point=off[proc=nobody]->#37 count->count[proc=nobody]",
+		"test/filters/*=#37 count; test/filters/point=count[proc=nobody]",
+		"test/filters/point=#37 count[count=proc]",
+		"test/filters/point=#37 count[count=thread]",
+		"test/filters/point=#37..37 1*count",
+		"test/filters/point=100% #37 count",
+	};
+
+	for (size_t i = 0; i < sizeof(plans) / sizeof(plans[0]); i++)
+	{
+		uint64_t before;
+
+		arm(plans[i]);
+		for (int hit = 1; hit <= 36; hit++)
+			reach();
+		before = item(0).fires;
+		reach();
+		cr_expect(item(0).fires == before + 1 && item(0).hits == 37, "%s: %llu, %llu", plans[i],
+				  (unsigned long long) item(0).fires, (unsigned long long) item(0).hits);
+		for (int hit = 0; hit < 50; hit++)
+			reach();
+		cr_expect(item(0).fires == before + 1 && item(0).hits == 87, "%s", plans[i]);
+	}
+	arm("test/filters/point=#10..20/5 count->#30.. count");
+	for (int hit = 1; hit <= 60; hit++)
+		reach();
+	/* 10, 15, 20, and from the thirtieth of the other 57 on */
+	cr_expect(item(0).fires == 3 + 28, "%llu", (unsigned long long) item(0).fires);
+}
+
+static int
+reach_a_thousand_times(int arg)
+{
+	for (int i = 0; i < 1000; i++)
+		reach();
+	return arg;
+}
+
+Test(inject_filters, one_of_many_processes_meets_the_hit)
+{
+	InjectProcInfo proc;
+	int met = 0;
+	pid_t pids[8];
+
+	arm("test/filters/point=#5000 count");
+	for (int i = 0; i < 8; i++)
+		pids[i] = child_start_without_slot(reach_a_thousand_times, 0);
+	for (int i = 0; i < 8; i++)
+		cr_expect(child_wait(pids[i]) == 0);
+	cr_expect(item(0).hits == 8000 && item(0).fires == 1);
+	for (int i = 0; inject_proc_at(i, &proc); i++)
+		if (proc.fires > 0)
+			met += proc.last_hit == 5000 ? 1 : 100;
+	cr_expect(met == 1);
+}
