@@ -9,7 +9,8 @@
  *
  * /proc may be the one of another PID namespace (an unshare without a mount), where our numbers mean other processes.
  * The start time is read only after the number has been translated.  What cannot be found out is no proof of death.
- * Start times are counted from the reader's own boot time: all processes of a cluster share one time namespace.
+ * /proc shows start times by the boot clock of the reader's time namespace, which may be another than the writer's: ours are
+ * those of a reader without offset, to a tick.  Who cannot know its offset calls nobody dead for a start time.
  *
  * Owner: nothing is kept between calls.  Thread safe; async-signal-safe but for snprintf; survives a death anywhere.
  */
@@ -111,6 +112,44 @@ read_stat(pid_t number, StatLine *stat_line)
 				  &stat_line->state, &stat_line->threads, &stat_line->start_time) == 3;
 }
 
+/*
+ * What /proc adds, for us, to every start time; false when that cannot be known: who has unshared the time namespace of its children
+ * is shown only theirs.
+ */
+static bool
+start_time_offset(int64_t *ticks)
+{
+	struct stat own, children;
+	char text[256];
+	const char *line;
+	int64_t seconds, nanoseconds;
+
+	*ticks = 0;
+	if (stat("/proc/thread-self/ns/time", &own) < 0)
+		return stat("/proc/thread-self/ns/pid", &own) == 0; /* a kernel without time namespaces */
+	if (stat("/proc/thread-self/ns/time_for_children", &children) < 0 ||
+		own.st_ino != children.st_ino ||
+		read_small_file("/proc/self/timens_offsets", text, sizeof(text)) <= 0)
+		return false;
+	line = strstr(text, "boottime");
+	if (line == NULL || sscanf(line, "boottime %" SCNd64 " %" SCNd64, &seconds, &nanoseconds) != 2)
+		return false;
+	*ticks = seconds * sysconf(_SC_CLK_TCK) + nanoseconds * sysconf(_SC_CLK_TCK) / 1000000000;
+	return true;
+}
+
+/* A start time that /proc shows us now is not the one that was meant.  Rounding may move it by a tick where there is an offset. */
+static bool
+is_another(uint64_t shown, uint64_t meant)
+{
+	int64_t offset, difference;
+
+	if (shown == 0 || shown == meant || !start_time_offset(&offset))
+		return false; /* 0: not to be read, which proves nothing */
+	difference = (int64_t) shown - offset - (int64_t) meant;
+	return offset == 0 || difference < -1 || difference > 1;
+}
+
 static uint64_t
 read_start_time(pid_t number)
 {
@@ -176,6 +215,7 @@ holdfast_process_start_time(pid_t pid)
 {
 	int pidfd;
 	uint64_t start_time;
+	int64_t offset;
 
 	if (pid <= 0)
 		return 0;
@@ -183,6 +223,8 @@ holdfast_process_start_time(pid_t pid)
 	start_time = start_time_of(pid, pidfd, errno);
 	if (pidfd >= 0)
 		(void) close(pidfd);
+	if (start_time != 0 && start_time_offset(&offset) && offset < (int64_t) start_time)
+		start_time -= (uint64_t) offset;
 	return start_time;
 }
 
@@ -203,9 +245,7 @@ holdfast_process_is_dead(pid_t pid, uint64_t start_time)
 	dead = pidfd >= 0 ? has_ended(pidfd) : knows_no_pidfds(open_errno) && has_ended_by_number(pid);
 	if (!dead && start_time != 0)
 	{
-		uint64_t now = start_time_of(pid, pidfd, open_errno);
-
-		dead = now != 0 && now != start_time; /* 0: not to be read, which proves nothing */
+		dead = is_another(start_time_of(pid, pidfd, open_errno), start_time);
 	}
 	if (pidfd >= 0)
 		(void) close(pidfd);

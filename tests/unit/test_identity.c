@@ -545,3 +545,81 @@ Test(identity, cookies_are_random)
 			cr_assert(memcmp(&cookie[i], &cookie[j], sizeof(cookie[i])) != 0);
 	}
 }
+
+/* ---- time namespaces ---- */
+
+/* Where both clocks are `seconds` ahead: what ask() says there; NOT_PERMITTED. */
+static int
+elsewhen(int64_t seconds, int (*ask)(pid_t pid, uint64_t start_time), pid_t pid,
+		 uint64_t start_time)
+{
+	char text[96];
+	int length = snprintf(text, sizeof(text), "monotonic %lld 0\nboottime %lld 5000000\n",
+						  (long long) seconds, (long long) seconds);
+	pid_t outside = fork(), inside;
+	int status, fd;
+
+	if (outside != 0)
+		return waitpid(outside, &status, 0) == outside && WIFEXITED(status) ? WEXITSTATUS(status)
+																			: 99;
+	fd = unshare(CLONE_NEWTIME) == 0 ? open("/proc/self/timens_offsets", O_WRONLY) : -1;
+	if (fd < 0 || write(fd, text, (size_t) length) != length)
+		_exit(NOT_PERMITTED);
+	close(fd);
+	inside = fork();
+	if (inside == 0)
+		_exit(ask(pid, start_time));
+	_exit(waitpid(inside, &status, 0) == inside && WIFEXITED(status) ? WEXITSTATUS(status) : 98);
+}
+
+static int
+ask_dead(pid_t pid, uint64_t start_time)
+{
+	return holdfast_process_is_dead(pid, start_time);
+}
+
+static int
+ask_start_time(pid_t pid, uint64_t start_time)
+{
+	int64_t difference = (int64_t) (holdfast_process_start_time(pid) - start_time);
+
+	return difference >= -1 && difference <= 1;
+}
+
+/* A waiter that calls the living dead takes their locks away. */
+Test(identity, the_living_are_alive_in_every_time_namespace)
+{
+	uint64_t start_time = holdfast_process_start_time(getpid());
+	int said = elsewhen(100000, ask_dead, getpid(), start_time);
+
+	if (said == NOT_PERMITTED)
+		cr_skip_test("no time namespaces here");
+	cr_assert_eq(said, 0, "alive, and said to be dead (%d)", said);
+	cr_assert_eq(elsewhen(100000, ask_start_time, getpid(), start_time), 1);
+	cr_assert_eq(elsewhen(0, ask_start_time, getpid(), start_time), 1);
+	/* Another start time is another process there, too. */
+	cr_assert_eq(elsewhen(100000, ask_dead, getpid(), start_time + 50), 1);
+	cr_assert_eq(elsewhen(100000, ask_dead, getpid(), start_time + 100000 * 100), 1);
+}
+
+/* Between unshare and fork nobody can tell: then a start time is no proof. */
+Test(identity, who_cannot_know_its_clock_calls_nobody_dead)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child == 0)
+	{
+		pid_t parent = getppid();
+		uint64_t start_time = holdfast_process_start_time(parent);
+
+		if (unshare(CLONE_NEWTIME) < 0)
+			_exit(NOT_PERMITTED);
+		_exit(holdfast_process_is_dead(parent, start_time) ||
+			  holdfast_process_is_dead(parent, start_time + 50));
+	}
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	if (WEXITSTATUS(status) == NOT_PERMITTED)
+		cr_skip_test("no time namespaces here");
+	cr_assert_eq(status, 0);
+}
