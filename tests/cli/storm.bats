@@ -47,6 +47,16 @@ nothing_left()
 	jq -e '.outcome == "good" and .on_crash == "reset" and .supervisors.segments > 1' <<<"$output"
 }
 
+@test "it needs no rights: a user namespace does" {
+	[[ $(id -u) -eq 0 ]] && command -v setpriv >/dev/null || skip "only root can be somebody else"
+	as_nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups env TMPDIR=/tmp)
+	"${as_nobody[@]}" test -x "$HOLDFAST" || skip "somebody else cannot reach the program"
+	"${as_nobody[@]}" unshare --user --pid --ipc --mount true || skip "no user namespaces here"
+	cd /
+	run -0 "${as_nobody[@]}" "$HOLDFAST" storm --duration 1s --workers 4 --bundle /tmp/none --nemesis kill,supervisor,ipcrm
+	[[ $output == *"audit: balanced"* ]]
+}
+
 @test "it is the production library that is stormed" {
 	storm=$(dirname "$HOLDFAST")/holdfast-storm
 	ldd "$storm" | grep -q 'libholdfast\.so\.0'
@@ -60,6 +70,7 @@ nothing_left()
 broken_lock()
 {
 	command -v cc >/dev/null || skip "no compiler here"
+	ldd "$HOLDFAST" | grep -q libasan && skip "AddressSanitizer wants to be the first to be loaded"
 	cat >"$BATS_TEST_TMPDIR/broken.c" <<-'END'
 		#include <stdint.h>
 		int holdfast_LWLockAcquireTimed(void *lock, int mode, uint64_t us);
