@@ -289,8 +289,13 @@ run_carried(const Carrier *carrier, char **command, int *wait_status)
 static int
 run_preloaded(const char *preload, char **command, int *wait_status)
 {
-	pid_t pid = start(preload, command);
+	const char *obstacle = carrier_preload_obstacle(command[0]);
+	pid_t pid;
 
+	if (obstacle != NULL)
+		(void) fprintf(stderr, "holdfast: preload does not reach \"%s\": %s; --via seccomp does\n",
+					   command[0], obstacle);
+	pid = start(preload, command);
 	if (pid < 0)
 	{
 		(void) fprintf(stderr, "holdfast: fork: %s\n", strerror(errno));

@@ -39,6 +39,9 @@ extern const Carrier carrier_strace;
 /* By name; NULL when there is none. */
 const Carrier *carrier_find(const char *name);
 
+/* Why preload cannot reach a program, in a few words; NULL when nothing is known that is in its way. */
+const char *carrier_preload_obstacle(const char *program);
+
 /* Parse and check the plan that is armed in the mapped table. */
 INJECT_MUST_CHECK InjectStatus carrier_check_armed(const Carrier *carrier, InjectError *error);
 

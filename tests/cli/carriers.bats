@@ -28,7 +28,9 @@ need()
 	[[ $stderr == *"reached 3, fired 1"* && $stderr == *"errno at sysv/shm/shmget, hit 2"* ]]
 	# no preload reaches it: what was armed never fired
 	run -1 --separate-stderr "$HOLDFAST" exec --plan 'sysv/shm/shmget=#2 errno(ENOSPC)' -- "$VICTIM_STATIC" shm 3
-	[[ $stderr == *"armed, never fired"* ]]
+	[[ $stderr == *"is a static program; --via seccomp does"*"armed, never fired"* ]]
+	run --separate-stderr "$HOLDFAST" exec --plan 'sysv/shm/shmget=off' -- "$VICTIM" shm 1
+	[[ $status -eq 0 && $stderr != *static* ]]
 }
 
 @test "seccomp: every second fsync fails in each child of a static binary" {
