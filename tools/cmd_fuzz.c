@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "campaign.h"
 #include "command.h"
 #include "fuzz/child.h"
 #include "fuzz/engine.h"
@@ -229,8 +230,7 @@ fuzz_built(FuzzRun *run, const FuzzTarget *target)
 		.seconds = (opt.time_ms + 999) / 1000,
 		.jobs = (unsigned) opt.jobs,
 		.seed = opt.seed,
-		.live =
-			isatty(STDERR_FILENO) && getenv("TERM") != NULL && strcmp(getenv("TERM"), "dumb") != 0,
+		.line = live_line(),
 	};
 
 	memset(&finding, 0, sizeof(finding));
@@ -277,31 +277,11 @@ write_results(FuzzRun *run, int code)
 														  : "internal",
 					.exit_code = code,
 					.summary = &run->summary};
-	const struct
-	{
-		const char *path;
-		bool (*write)(const ResultList *list, const RunInfo *info, FILE *out);
-	} files[] = {{opt.json, results_write_json},
-				 {opt.junit, results_write_junit},
-				 {opt.tap, results_write_tap}};
-	bool good = !run->results.out_of_memory;
+	bool written = campaign_write_file(opt.json, results_write_json, &run->results, &info);
 
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-	{
-		FILE *file = files[i].path != NULL ? open_output(files[i].path) : NULL;
-
-		if (files[i].path == NULL)
-			continue;
-		if (file == NULL)
-			good = false;
-		else
-		{
-			bool written = files[i].write(&run->results, &info, file);
-
-			good = close_output(file, files[i].path) && written && good;
-		}
-	}
-	return good;
+	written = campaign_write_file(opt.junit, results_write_junit, &run->results, &info) && written;
+	written = campaign_write_file(opt.tap, results_write_tap, &run->results, &info) && written;
+	return written && !run->results.out_of_memory;
 }
 
 /* Findings outweigh everything but an interrupt. */

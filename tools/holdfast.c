@@ -14,27 +14,17 @@
 #include "inject/inject.h"
 
 const Command *const command_table[] = {
-	&command_doctor,
-	&command_list,
-	&command_run,
-	&command_fuzz,
-	&command_explore,
-	&command_replay,
-	&command_shrink,
-	&command_step,
-	&command_sweep,
-	&command_storm,
-	&command_exec,
-	&command_inject,
-	&command_serve,
-	&command_stop,
-	&command_inspect,
-	&command_orphans,
-	&command_bench,
-	&command_help_,
-	&command_version,
-	&command_completion,
-	NULL,
+	&command_doctor,     &command_list,
+	&command_run,        &command_fuzz,
+	&command_merge,      &command_explore,
+	&command_replay,     &command_shrink,
+	&command_step,       &command_sweep,
+	&command_storm,      &command_exec,
+	&command_inject,     &command_serve,
+	&command_stop,       &command_inspect,
+	&command_orphans,    &command_bench,
+	&command_help_,      &command_version,
+	&command_completion, NULL,
 };
 
 const Command *

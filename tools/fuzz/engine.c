@@ -291,12 +291,12 @@ afl_figures(const char *work, unsigned jobs, FuzzFigures *figures)
 /* ---- a run ---- */
 
 static void
-show(const FuzzOrder *order, const char *work, double elapsed)
+show(FuzzOrder *order, const char *work, double elapsed)
 {
 	char path[FUZZ_PATH_SIZE];
 	uint64_t executions;
 
-	if (!order->live)
+	if (!order->line.wanted)
 		return;
 	if (order->tree->engine == FUZZ_AFL)
 	{
@@ -308,9 +308,8 @@ show(const FuzzOrder *order, const char *work, double elapsed)
 		fuzz_text(path, sizeof(path), "%.4400s/job-0.log", work);
 		executions = last_number(path, "#");
 	}
-	(void) fprintf(stderr, "\r\033[K%s  %.0f/%" PRIu64 " s  %" PRIu64 " executions",
+	live_line_show(&order->line, "%s  %.0f/%" PRIu64 " s  %" PRIu64 " executions",
 				   order->target->name, elapsed, order->seconds, executions * order->jobs);
-	(void) fflush(stderr);
 }
 
 static bool
@@ -340,7 +339,7 @@ start_job(const FuzzOrder *order, const char *work, unsigned job, pid_t *child)
 
 /* Jobs that end by themselves end well or with a finding; the first finding ends the others. */
 static int
-wait_for_jobs(const FuzzOrder *order, const char *work, pid_t *children)
+wait_for_jobs(FuzzOrder *order, const char *work, pid_t *children)
 {
 	double begin = now_seconds();
 	double end = begin + (double) order->seconds + GRACE_SECONDS;
@@ -371,8 +370,7 @@ wait_for_jobs(const FuzzOrder *order, const char *work, pid_t *children)
 			end = now_seconds() + 10; /* then by force */
 		ending = true;
 	}
-	if (order->live)
-		(void) fputs("\r\033[K", stderr);
+	live_line_clear(&order->line);
 	return worst;
 }
 
@@ -413,7 +411,7 @@ engine_failed(const FuzzFigures *figures)
 }
 
 bool
-fuzz_engine_run(const FuzzOrder *order, FuzzFigures *figures)
+fuzz_engine_run(FuzzOrder *order, FuzzFigures *figures)
 {
 	char work[FUZZ_PATH_SIZE], corpus[FUZZ_PATH_SIZE];
 	pid_t children[FUZZ_JOBS_MAX] = {0};

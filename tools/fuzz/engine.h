@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "campaign.h"
 #include "tree.h"
 
 #define FUZZ_JOBS_MAX     16
@@ -32,13 +33,13 @@ typedef struct FuzzOrder
 	uint64_t seconds;
 	unsigned jobs;
 	uint64_t seed; /* 0: the engine's choice */
-	bool live;     /* a line on stderr that is written over */
+	LiveLine line;
 } FuzzOrder;
 
 /* Directories that this run uses: TREE->build/work/TARGET. */
 void fuzz_work_directory(const FuzzOrder *order, char path[FUZZ_PATH_SIZE]);
 
 /* False, after saying why, when the engine did not work.  An interrupt ends it early, with the figures so far. */
-bool fuzz_engine_run(const FuzzOrder *order, FuzzFigures *figures);
+bool fuzz_engine_run(FuzzOrder *order, FuzzFigures *figures);
 
 #endif

@@ -162,9 +162,9 @@ static void
 put_tap_diagnostic(const ScenarioText *text, FILE *out)
 {
 	const char *at = text->bytes;
-	const char *end = at + text->length;
+	const char *end = text->length > 0 ? at + text->length : at; /* bytes may be NULL */
 
-	while (text->length > 0 && at < end)
+	while (at < end)
 	{
 		const char *newline = memchr(at, '\n', (size_t) (end - at));
 		const char *stop = newline != NULL ? newline : end;
