@@ -1,0 +1,265 @@
+/*
+ * test_segment_refusals.c
+ *		What segments, blocks and their announcements say when the kernel, or the caller, will not have it.
+ */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/shm.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <holdfast/ipc.h>
+#include <holdfast/lockfile.h>
+#include <holdfast/shmem.h>
+
+#include "lockfile_disk.h"
+#include "mmap_block.h"
+#include "segment_internal.h"
+
+static char dir[64];
+
+static void
+own_namespace(void)
+{
+	(void) unshare(CLONE_NEWIPC);
+	(void) snprintf(dir, sizeof(dir), "/tmp/holdfast-refusal-XXXXXX");
+	cr_assert(mkdtemp(dir) != NULL);
+	cr_assert(holdfast_set_data_directory(dir) == HOLDFAST_OK);
+}
+
+TestSuite(refusals, .timeout = 60, .init = own_namespace);
+
+static void
+serve(void)
+{
+	HoldfastShmemConfig config = {.max_procs = 2, .user_size = 4096};
+
+	cr_assert(CreateDataDirLockFile(true) == HOLDFAST_OK, "%s", holdfast_last_error()->message);
+	cr_assert(holdfast_shmem_create(&config) == HOLDFAST_OK, "%s", holdfast_last_error()->message);
+	cr_assert(holdfast_shmem_publish() == HOLDFAST_OK);
+}
+
+static void
+stop(void)
+{
+	char path[128];
+
+	shmem_exit(0);
+	UnlinkLockFiles(0, 0);
+	(void) snprintf(path, sizeof(path), "%s/%s", dir, HOLDFAST_LOCKFILE_GUARD);
+	(void) unlink(path);
+	cr_assert(rmdir(dir) == 0, "something is left in %s", dir);
+}
+
+static bool
+last_error_says(HoldfastStatus status, const char *text)
+{
+	return holdfast_last_error()->status == status &&
+		   strstr(holdfast_last_error()->message, text) != NULL;
+}
+
+/* In a child, which has its parent's mapping taken from it first; its exit status. */
+static int
+in_joiner(int (*body)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	cr_assert(pid >= 0);
+	if (pid == 0)
+	{
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		on_exit_reset();
+		if (PGSharedMemoryDetach() != HOLDFAST_OK)
+			_exit(90);
+		_exit(body());
+	}
+	cr_assert(waitpid(pid, &status, 0) == pid && WIFEXITED(status), "status %#x", status);
+	return WEXITSTATUS(status);
+}
+
+static int
+joins_once(void)
+{
+	PGShmemHeader *header;
+
+	if (holdfast_segment_join(&header) != HOLDFAST_OK)
+		return 1;
+	if (holdfast_segment_join(&header) != HOLDFAST_MISUSE || header != NULL)
+		return 2;
+	if (!RecheckDataDirLockFile()) /* a joiner is asked for the cookie alone */
+		return 3;
+	return PGSharedMemoryDetach() == HOLDFAST_OK ? 0 : 4;
+}
+
+static int
+finds_it_gone(void)
+{
+	PGShmemHeader *header;
+
+	return holdfast_segment_join(&header) == HOLDFAST_NOT_FOUND && header == NULL &&
+				   last_error_says(HOLDFAST_NOT_FOUND, "its segment is gone")
+			   ? 0
+			   : 1;
+}
+
+Test(refusals, joining_twice_and_joining_what_is_gone)
+{
+	serve();
+	cr_assert_eq(in_joiner(joins_once), 0);
+	cr_assert(RecordSharedMemoryInLockFile(4711, 0x7ffffff0) == HOLDFAST_OK);
+	cr_assert_eq(in_joiner(finds_it_gone), 0);
+	stop();
+}
+
+Test(refusals, without_a_segment_there_is_nothing_to_allocate_or_publish)
+{
+	bool found;
+
+	cr_assert_null(ShmemAlloc(8));
+	cr_assert(last_error_says(HOLDFAST_MISUSE, "not attached"));
+	cr_assert_null(ShmemInitStruct("a", 8, &found));
+	cr_assert(holdfast_shmem_publish() == HOLDFAST_MISUSE);
+	cr_assert(PGSharedMemoryDetach() == HOLDFAST_OK, "nothing to detach");
+	cr_assert(holdfast_segment_recheck());
+	cr_assert(rmdir(dir) == 0);
+}
+
+Test(refusals, structures_that_do_not_fit)
+{
+	HoldfastShmemConfig config = {.max_procs = 2};
+	char name[32];
+	bool found;
+	int made = 0;
+
+	serve();
+	cr_assert(holdfast_shmem_create(&config) == HOLDFAST_MISUSE, "there is one already");
+	stop();
+
+	/* Unpublished, so that no lock and no slot is needed. */
+	cr_assert(mkdir(dir, 0700) == 0);
+	config.user_size = 1 << 20;
+	cr_assert(CreateDataDirLockFile(true) == HOLDFAST_OK);
+	cr_assert(holdfast_shmem_create(&config) == HOLDFAST_OK);
+	cr_assert_null(ShmemInitStruct("large", 1 << 30, &found));
+	cr_assert(last_error_says(HOLDFAST_LIMIT, "not enough shared memory for data structure"));
+	for (;; made++)
+	{
+		(void) snprintf(name, sizeof(name), "structure %d", made);
+		if (ShmemInitStruct(name, 8, &found) == NULL)
+			break;
+		cr_assert(!found);
+	}
+	cr_assert(made < SHMEM_INDEX_SIZE);
+	cr_assert(last_error_says(HOLDFAST_LIMIT, "could not create ShmemIndex entry"));
+	stop();
+}
+
+Test(refusals, verdicts_that_cannot_be_had)
+{
+	PGShmemHeader *header;
+	char away[80];
+	HoldfastOrphan found;
+	IpcMemoryState state;
+	SegmentUse use;
+	HoldfastStatus status;
+
+	serve();
+	cr_assert(!PGSharedMemoryIsInUse(0, (unsigned long) INT32_MAX + 1),
+			  "no segment has such an id");
+	/* The address speaks against it, not the segment. */
+	cr_assert(PGSharedMemoryAttach((int) UsedShmemSegID, (void *) 1, &header) ==
+			  SHMSTATE_ANALYSIS_FAILURE);
+	cr_assert_null(header);
+
+	(void) snprintf(away, sizeof(away), "%s.away", dir);
+	cr_assert(rename(dir, away) == 0);
+	state = PGSharedMemoryAttach((int) UsedShmemSegID, NULL, &header);
+	use = holdfast_segments_in_use(&found);
+	cr_assert(rename(away, dir) == 0);
+	cr_assert(state == SHMSTATE_ANALYSIS_FAILURE && use == SEGMENTS_UNKNOWN);
+
+	shmem_exit(0);
+	cr_assert(rename(dir, away) == 0);
+	status = PGSharedMemoryCreate(8192, &header);
+	cr_assert(rename(away, dir) == 0);
+	cr_assert(status == HOLDFAST_SYSTEM_ERROR);
+	cr_assert(last_error_says(HOLDFAST_SYSTEM_ERROR, "could not stat data directory"));
+	stop();
+}
+
+/* Runs with no descriptor left; gives them back. */
+static HoldfastStatus
+create_without_descriptors(const HoldfastMemory *memory)
+{
+	struct rlimit before, none;
+	BlockRecord record;
+	void *address;
+	HoldfastStatus status;
+	int lowest = dup(0);
+
+	close(lowest);
+	cr_assert(getrlimit(RLIMIT_NOFILE, &before) == 0);
+	none = (struct rlimit){.rlim_cur = (rlim_t) lowest, .rlim_max = before.rlim_max};
+	cr_assert(setrlimit(RLIMIT_NOFILE, &none) == 0);
+	status = holdfast_block_create(8192, memory, &record, &address);
+	cr_assert(setrlimit(RLIMIT_NOFILE, &before) == 0);
+	return status;
+}
+
+Test(refusals, a_block_that_cannot_be_made_for_another_reason_has_no_hint)
+{
+	HoldfastMemory memory = {.type = HOLDFAST_MEMORY_MMAP};
+
+	cr_assert(create_without_descriptors(&memory) == HOLDFAST_SYSTEM_ERROR);
+	cr_assert(holdfast_last_error()->saved_errno == EMFILE);
+	cr_assert(holdfast_last_error()->hint[0] == '\0');
+	memory.huge_pages = HOLDFAST_HUGE_PAGES_TRY;
+	cr_assert(create_without_descriptors(&memory) == HOLDFAST_SYSTEM_ERROR);
+	memory.huge_pages = HOLDFAST_HUGE_PAGES_ON;
+	cr_assert(create_without_descriptors(&memory) == HOLDFAST_SYSTEM_ERROR);
+	cr_assert(rmdir(dir) == 0);
+}
+
+/* As long as it fails, it fails as one: nothing of a note that was cut is believed. */
+Test(refusals, a_note_that_is_cut_short_is_none)
+{
+	GuardNote note = {.key = 77, .boot_id = "b", .ipc_namespace = 5}, back;
+	struct rlimit before, few;
+	char path[128];
+	int fd;
+	bool wrote;
+	int error;
+
+	(void) snprintf(path, sizeof(path), "%s/note", dir);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	cr_assert(fd >= 0 && signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+	cr_assert(getrlimit(RLIMIT_FSIZE, &before) == 0);
+	few = (struct rlimit){.rlim_cur = 20, .rlim_max = before.rlim_max};
+	cr_assert(setrlimit(RLIMIT_FSIZE, &few) == 0);
+	wrote = holdfast_guard_write_note(fd, &note);
+	error = errno;
+	cr_assert(setrlimit(RLIMIT_FSIZE, &before) == 0);
+	cr_assert(!wrote && error == ENOSPC);
+	cr_assert(!holdfast_guard_read_note(fd, &back));
+	cr_assert(holdfast_guard_write_note(fd, &note) && holdfast_guard_read_note(fd, &back));
+	close(fd);
+	cr_assert(unlink(path) == 0 && rmdir(dir) == 0);
+}
+
+Test(refusals, a_directory_that_is_not_there_is_not_watched)
+{
+	cr_assert(holdfast_watch_open("/no/such/directory") == -1 && errno == ENOENT);
+	cr_assert(!holdfast_watch_is_open());
+	cr_assert(holdfast_watch_file("/no/such/file"), "none is open: nothing to do");
+	cr_assert(rmdir(dir) == 0);
+}
