@@ -2,8 +2,11 @@
  * cmd_inspect.c
  *		`holdfast inspect`: who holds what, who waits, who is dead, whose segment it is.
  */
+#include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <holdfast/inspect.h>
@@ -16,7 +19,10 @@ static struct
 	const char *dir;
 	bool json;
 	bool all;
-} opt;
+	bool watch;
+	uint64_t interval_ms;
+	uint64_t count;
+} opt = {.interval_ms = 1000};
 
 static const Option *
 inspect_options(void)
@@ -25,6 +31,9 @@ inspect_options(void)
 		{"--data-dir|-D", OPTION_STRING, &opt.dir, "DIR", "the data directory"},
 		{"--json", OPTION_FLAG, &opt.json, NULL, "as JSON, every lock"},
 		{"--all", OPTION_FLAG, &opt.all, NULL, "idle locks too"},
+		{"--watch|-w", OPTION_FLAG, &opt.watch, NULL, "look again and again, until Ctrl-C"},
+		{"--interval", OPTION_TIME, &opt.interval_ms, "TIME", "with --watch: so often (1s)"},
+		{"--count", OPTION_NUMBER, &opt.count, "N", "with --watch: N times"},
 		{0},
 	};
 
@@ -135,11 +144,36 @@ json_procs(JsonWriter *json, const HoldfastInspection *in)
 		json_string(json, "role", proc->role);
 		json_bool(json, "dead", proc->dead);
 		json_uint(json, "held", proc->nheld);
+		json_string(json, "wait_event", proc->wait_event[0] != '\0' ? proc->wait_event : NULL);
 		if (proc->waiting_lock >= 0)
 		{
 			json_int(json, "waiting_for", proc->waiting_lock);
 			json_string(json, "wait_mode", mode_name(proc->wait_mode));
 		}
+		json_object_end(json);
+	}
+	json_array_end(json);
+}
+
+static void
+json_tranches(JsonWriter *json, const HoldfastInspection *in)
+{
+	json_uint(json, "lock_checks", in->checks);
+	json_array(json, "tranches");
+	for (uint32_t i = 0; i < in->ntranches; i++)
+	{
+		const HoldfastTrancheView *tranche = &in->tranches[i];
+
+		json_object(json, NULL);
+		json_string(json, "tranche", tranche->name);
+		json_uint(json, "locks", tranche->nlocks);
+		json_uint(json, "shared", tranche->shared);
+		json_uint(json, "exclusive", tranche->exclusive);
+		json_uint(json, "blocked", tranche->blocked);
+		json_uint(json, "spin_delayed", tranche->spin_delayed);
+		json_uint(json, "dequeued_self", tranche->dequeued_self);
+		json_uint(json, "unwoken", tranche->unwoken);
+		json_uint(json, "recoveries", tranche->recoveries);
 		json_object_end(json);
 	}
 	json_array_end(json);
@@ -194,6 +228,7 @@ print_json(const HoldfastInspection *in)
 	json_lockfile(&json, in);
 	json_segment(&json, in);
 	json_procs(&json, in);
+	json_tranches(&json, in);
 	json_locks(&json, in);
 	json_object_end(&json);
 	return json_finish(&json) ? EXIT_GOOD : EXIT_INTERNAL;
@@ -256,6 +291,35 @@ print_locks(const HoldfastInspection *in)
 	(void) printf("%u locks idle\n", idle);
 }
 
+static bool
+has_counts(const HoldfastTrancheView *tranche)
+{
+	return (tranche->shared | tranche->exclusive | tranche->blocked | tranche->spin_delayed |
+			tranche->dequeued_self | tranche->unwoken | tranche->recoveries) != 0;
+}
+
+static void
+print_tranches(const HoldfastInspection *in)
+{
+	bool counting = (in->checks & LWLOCK_COUNT_ACQUIRES) != 0;
+
+	for (uint32_t i = 0; i < in->ntranches; i++)
+	{
+		const HoldfastTrancheView *tranche = &in->tranches[i];
+
+		if (!has_counts(tranche) && !opt.all)
+			continue;
+		(void) printf("tranche %-16s", tranche->name);
+		if (counting || tranche->shared + tranche->exclusive > 0)
+			(void) printf("  %" PRIu64 " shared  %" PRIu64 " exclusive", tranche->shared,
+						  tranche->exclusive);
+		(void) printf("  %" PRIu64 " blocked  %" PRIu64 " spin-delayed  %" PRIu64
+					  " dequeued-self  %" PRIu64 " unwoken  %" PRIu64 " recoveries\n",
+					  tranche->blocked, tranche->spin_delayed, tranche->dequeued_self,
+					  tranche->unwoken, tranche->recoveries);
+	}
+}
+
 static void
 print_text(const HoldfastInspection *in)
 {
@@ -282,13 +346,160 @@ print_text(const HoldfastInspection *in)
 
 		(void) printf("slot %-4d pid %-8d %-12s holds %u%s", proc->slot, (int) proc->pid,
 					  proc->role, proc->nheld, proc->dead ? "  DEAD" : "");
+		if (proc->waiting_lock < 0 && proc->wait_event[0] != '\0')
+			(void) printf("  %s", proc->wait_event);
 		if (proc->waiting_lock >= 0)
 			(void) printf("  waits for %s[%d] %s", in->locks[proc->waiting_lock].tranche,
 						  in->locks[proc->waiting_lock].index, mode_name(proc->wait_mode));
 		(void) printf("\n");
 	}
+	print_tranches(in);
 	if (in->nlocks > 0)
 		print_locks(in);
+}
+
+/* ---- again and again ---- */
+
+static volatile sig_atomic_t interrupted;
+
+static void
+interrupt(int signal_number)
+{
+	(void) signal_number;
+	interrupted = 1;
+}
+
+/* All tranches together. */
+static HoldfastTrancheView
+sum_of(const HoldfastInspection *in)
+{
+	HoldfastTrancheView sum = {0};
+
+	for (uint32_t i = 0; i < in->ntranches; i++)
+	{
+		sum.shared += in->tranches[i].shared;
+		sum.exclusive += in->tranches[i].exclusive;
+		sum.blocked += in->tranches[i].blocked;
+		sum.spin_delayed += in->tranches[i].spin_delayed;
+		sum.unwoken += in->tranches[i].unwoken;
+		sum.recoveries += in->tranches[i].recoveries;
+	}
+	return sum;
+}
+
+typedef struct Rates
+{
+	unsigned waiting, dead;
+	double shared, exclusive, blocked, spin_delayed, recoveries; /* per second */
+} Rates;
+
+/* Of one interval; nothing of the kind when there was none, or the segment is another. */
+static Rates
+rates_between(const HoldfastInspection *before, const HoldfastInspection *now, double seconds)
+{
+	HoldfastTrancheView new = sum_of(now);
+	HoldfastTrancheView old = new;
+	Rates rates = {0};
+
+	for (uint32_t i = 0; i < now->nprocs; i++)
+	{
+		rates.waiting += now->procs[i].wait_event[0] != '\0';
+		rates.dead += now->procs[i].dead;
+	}
+	if (before != NULL && before->segment.shmid == now->segment.shmid && before->ntranches > 0)
+		old = sum_of(before);
+	rates.shared = (double) (new.shared - old.shared) / seconds;
+	rates.exclusive = (double) (new.exclusive - old.exclusive) / seconds;
+	rates.blocked = (double) (new.blocked - old.blocked) / seconds;
+	rates.spin_delayed = (double) (new.spin_delayed - old.spin_delayed) / seconds;
+	rates.recoveries = (double) (new.recoveries - old.recoveries) / seconds;
+	return rates;
+}
+
+static bool
+print_rates(const HoldfastInspection *in, const Rates *rates)
+{
+	JsonWriter json;
+
+	if (!opt.json)
+		return printf("%s  %u slots  %u waiting  %u dead  per second: %.0f shared  %.0f exclusive  "
+					  "%.0f blocked  %.0f spin-delayed  %.1f recoveries\n",
+					  state_name(in->state), in->nprocs, rates->waiting, rates->dead, rates->shared,
+					  rates->exclusive, rates->blocked, rates->spin_delayed, rates->recoveries) > 0;
+	json_begin(&json, stdout);
+	json.compact = true;
+	json_object(&json, NULL);
+	json_int(&json, "schema_version", 1);
+	json_string(&json, "state", state_name(in->state));
+	json_uint(&json, "slots", in->nprocs);
+	json_uint(&json, "waiting", rates->waiting);
+	json_uint(&json, "dead", rates->dead);
+	json_object(&json, "per_second");
+	json_real(&json, "shared", rates->shared);
+	json_real(&json, "exclusive", rates->exclusive);
+	json_real(&json, "blocked", rates->blocked);
+	json_real(&json, "spin_delayed", rates->spin_delayed);
+	json_real(&json, "recoveries", rates->recoveries);
+	json_object_end(&json);
+	json_tranches(&json, in);
+	json_object_end(&json);
+	return json_finish(&json);
+}
+
+static void
+sleep_until(struct timespec *next)
+{
+	next->tv_sec += (time_t) (opt.interval_ms / 1000);
+	next->tv_nsec += (long) (opt.interval_ms % 1000) * 1000000;
+	if (next->tv_nsec >= 1000000000)
+	{
+		next->tv_sec++;
+		next->tv_nsec -= 1000000000;
+	}
+	while (!interrupted && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, next, NULL) == EINTR)
+		;
+}
+
+/* On a terminal the whole picture each time, elsewhere one line per interval. */
+static int
+watch(void)
+{
+	const struct sigaction action = {.sa_handler = interrupt};
+	bool screen = isatty(STDOUT_FILENO) && !opt.json;
+	HoldfastInspection *before = NULL, *now;
+	struct timespec next;
+	int status = EXIT_GOOD;
+
+	(void) sigaction(SIGINT, &action, NULL);
+	(void) sigaction(SIGTERM, &action, NULL);
+	(void) clock_gettime(CLOCK_MONOTONIC, &next);
+	for (uint64_t round = 0; status == EXIT_GOOD && (opt.count == 0 || round < opt.count); round++)
+	{
+		Rates rates;
+
+		if (round > 0)
+			sleep_until(&next);
+		if (interrupted)
+			break;
+		if (holdfast_inspect(opt.dir, &now) < 0)
+		{
+			(void) fprintf(stderr, "holdfast: %s\n", holdfast_last_error()->message);
+			status = EXIT_UNFIT;
+			break;
+		}
+		rates = rates_between(before, now, (double) opt.interval_ms / 1000.0);
+		if (screen)
+			(void) printf("\033[H\033[2J");
+		if (!print_rates(now, &rates))
+			status = EXIT_INTERNAL;
+		if (screen)
+			print_text(now);
+		(void) fflush(stdout);
+		holdfast_inspect_free(before);
+		before = now;
+	}
+	holdfast_inspect_free(before);
+	return interrupted ? EXIT_INTERRUPTED : status;
 }
 
 static int
@@ -304,6 +515,10 @@ run_inspect(int argc, char **argv)
 		opt.dir = argv[0];
 	else if (count > 0 || opt.dir == NULL)
 		return usage_error("inspect wants one data directory");
+	if (opt.interval_ms == 0)
+		return usage_error("--interval must not be 0");
+	if (opt.watch)
+		return watch();
 	if (holdfast_inspect(opt.dir, &in) < 0)
 	{
 		(void) fprintf(stderr, "holdfast: %s\n", holdfast_last_error()->message);

@@ -209,8 +209,13 @@ decode_procs(Decoder *decoder)
 	{
 		const PGPROC *proc = &decoder->access.procs[slot];
 
-		if (PROC_STATE(proc->life) != PROC_FREE)
-			decode_proc(proc, (int) slot, &in->procs[in->nprocs++]);
+		if (PROC_STATE(proc->life) == PROC_FREE)
+			continue;
+		decode_proc(proc, (int) slot, &in->procs[in->nprocs]);
+		if (decoder->access.proc_global->recovery_owner == slot + 1)
+			(void) holdfast_format(in->procs[in->nprocs].wait_event,
+								   sizeof(in->procs[in->nprocs].wait_event), "Recovery");
+		in->nprocs++;
 	}
 	return HOLDFAST_OK;
 }
@@ -218,14 +223,14 @@ decode_procs(Decoder *decoder)
 /* ---- locks ---- */
 
 static void
-decode_tranche(const Decoder *decoder, const LWLock *lock, char *name)
+tranche_name(const Decoder *decoder, uint32_t id, char *name)
 {
 	const LWLockTranche *tranche;
 
 	(void) holdfast_format(name, LWLOCK_TRANCHE_NAMELEN, "unknown");
-	if (lock->tranche >= LWLOCK_TRANCHES_MAX)
+	if (id >= LWLOCK_TRANCHES_MAX)
 		return;
-	tranche = &decoder->access.tranches->tranche[lock->tranche];
+	tranche = &decoder->access.tranches->tranche[id];
 	if (tranche->ready && memchr(tranche->name, '\0', sizeof(tranche->name)) != NULL)
 		memcpy(name, tranche->name, sizeof(tranche->name));
 }
@@ -251,7 +256,7 @@ add_lock(Decoder *decoder, uint64_t offset, int index)
 	memset(view, 0, sizeof(*view));
 	view->offset = offset;
 	view->index = index;
-	decode_tranche(decoder, lock, view->tranche);
+	tranche_name(decoder, lock->tranche, view->tranche);
 	view->state = lock->state;
 	view->owner_slot = (int) lw_xowner(lock->state) - 1;
 	view->shared_count = lw_shared_count(lock->state);
@@ -326,10 +331,60 @@ decode_journal(Decoder *decoder, HoldfastProcView *view)
 		}
 		if (status == HOLDFAST_OK)
 			status = add_hold(&in->locks[which], view->slot, entry);
+		if (status == HOLDFAST_OK && i != JOURNAL_LINK && ENTRY_KIND(entry) == ENTRY_QUEUED)
+			(void) holdfast_format(view->wait_event, sizeof(view->wait_event), "LWLock:%s",
+								   in->locks[which].tranche);
 		if (proc->wait_lock == offset)
 			view->waiting_lock = which;
 	}
 	return status;
+}
+
+/* ---- tranches ---- */
+
+static void
+decode_counts(const Decoder *decoder, uint32_t id, HoldfastTrancheView *view)
+{
+	for (uint32_t slot = 0; slot < decoder->access.nprocs; slot++)
+	{
+		const LWLockCounts *counts = &decoder->access.procs[slot].counts[id];
+
+		view->shared += counts->shared;
+		view->exclusive += counts->exclusive;
+		view->blocked += counts->blocked;
+		view->spin_delayed += counts->spin_delayed;
+		view->dequeued_self += counts->dequeued_self;
+		view->unwoken += counts->unwoken;
+	}
+	for (uint32_t i = 0; i < decoder->access.nlocks; i++)
+	{
+		const LWLock *lock = &decoder->array[i].lock;
+
+		view->nlocks += lock->tranche == id;
+		view->recoveries += lock->tranche == id ? lock->recoveries : 0;
+	}
+}
+
+static HoldfastStatus
+decode_tranches(Decoder *decoder)
+{
+	HoldfastInspection *in = decoder->inspection;
+
+	in->checks = decoder->access.proc_global->checks;
+	in->tranches = calloc(LWLOCK_TRANCHES_MAX, sizeof(*in->tranches));
+	if (in->tranches == NULL)
+		return HOLDFAST_NO_MEMORY;
+	for (uint32_t id = 0; id < LWLOCK_TRANCHES_MAX; id++)
+	{
+		HoldfastTrancheView *view = &in->tranches[in->ntranches];
+
+		if (!decoder->access.tranches->tranche[id].ready)
+			continue;
+		tranche_name(decoder, id, view->name);
+		decode_counts(decoder, id, view);
+		in->ntranches++;
+	}
+	return HOLDFAST_OK;
 }
 
 static HoldfastStatus
@@ -366,6 +421,8 @@ decode_tables(Decoder *decoder)
 		return HOLDFAST_OK;
 	}
 	status = decode_procs(decoder);
+	if (status == HOLDFAST_OK)
+		status = decode_tranches(decoder);
 	return status == HOLDFAST_OK ? decode_locks(decoder) : status;
 }
 
@@ -479,6 +536,7 @@ holdfast_inspect_free(HoldfastInspection *inspection)
 	for (uint32_t i = 0; i < inspection->nlocks; i++)
 		free(inspection->locks[i].holds);
 	free(inspection->locks);
+	free(inspection->tranches);
 	free(inspection->procs);
 	free(inspection);
 }

@@ -224,7 +224,11 @@ acquire_contended(LWLock *lock, LWLockMode mode, LWLockEntry *entry, uint64_t se
 		status = holdfast_lwlock_acquire_slow(lock, mode, entry, seen, deadline_ns);
 	if (status < 0 || status == HOLDFAST_BUSY)
 		clear_entry(local, entry);
-	else
+	if (if_held == IF_HELD_WATCH && status == HOLDFAST_BUSY)
+		LWLOCK_PROBE(lwlock__acquire__or__wait__fail, lock, mode);
+	else if (if_held == IF_HELD_WATCH && status >= 0)
+		LWLOCK_PROBE(lwlock__acquire__or__wait, lock, mode);
+	else if (status >= 0)
 		LWLOCK_PROBE(lwlock__acquire, lock, mode);
 	return status;
 }

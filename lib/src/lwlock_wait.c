@@ -27,6 +27,7 @@
 
 #include "inject_point.h"
 #include "lwlock_internal.h"
+#include "lwlock_probes.h"
 #include "lwlock_queue.h"
 #include "report.h"
 
@@ -266,7 +267,9 @@ wait_in_queue(Wait *wait)
 		holdfast_queue_leave(lock);
 		return HOLDFAST_CHANGED;
 	}
+	LWLOCK_PROBE(lwlock__wait__start, lock, wait->mode);
 	status = sleep_in_queue(wait);
+	LWLOCK_PROBE(lwlock__wait__done, lock, wait->mode);
 	if (status != HOLDFAST_OK)
 	{
 		wait->wakeups += status == HOLDFAST_CHANGED;
@@ -348,9 +351,11 @@ holdfast_lwlock_acquire_or_wait_slow(LWLock *lock, LWLockMode mode, LWLockEntry 
 			return give_up(lock, HOLDFAST_NOT_RECOVERABLE);
 	} while (status == HOLDFAST_BUSY);
 	about_to_sleep(lock);
+	LWLOCK_PROBE(lwlock__wait__start, lock, mode);
 	do
 		status = nap(lock, &sleep, 0);
 	while (status == HOLDFAST_BUSY && !sleep.is_free);
+	LWLOCK_PROBE(lwlock__wait__done, lock, mode);
 	if (status < 0)
 		return give_up(lock, status);
 	if (status == HOLDFAST_BUSY)
@@ -388,11 +393,13 @@ sleep_for_var(LWLock *lock, const uint64_t *valptr, uint64_t oldval, uint64_t *n
 	HoldfastStatus status, said;
 
 	about_to_sleep(lock);
+	LWLOCK_PROBE(lwlock__wait__start, lock, LW_WAIT_UNTIL_FREE);
 	do
 	{
 		status = nap(lock, &sleep, 0);
 		said = status == HOLDFAST_BUSY ? var_says(lock, valptr, oldval, newval) : HOLDFAST_OK;
 	} while (said == HOLDFAST_BUSY);
+	LWLOCK_PROBE(lwlock__wait__done, lock, LW_WAIT_UNTIL_FREE);
 	return status;
 }
 

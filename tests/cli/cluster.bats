@@ -159,3 +159,27 @@ load helper
 	[[ $(sed -n 8p "$data/postmaster.pid") == ready* ]]
 	"$HOLDFAST" stop -D "$data"
 }
+
+@test "inspect: counts of each tranche, wait events, and again and again" {
+	start_server --workers 2
+	run -0 --separate-stderr "$HOLDFAST" inspect "$data" --json
+	jq -e '[.tranches[] | select(.tranche == "ShmemIndex")] | length == 1' <<<"$output"
+	jq -e '.tranches | all(has("blocked") and has("spin_delayed") and has("unwoken") and has("recoveries"))' <<<"$output"
+	jq -e '.lock_checks == 0 and (.procs | all(has("wait_event")))' <<<"$output"
+	run -0 --separate-stderr "$HOLDFAST" inspect "$data" --watch --interval 50ms --count 3
+	[[ ${#lines[@]} -eq 3 && ${lines[0]} == in-use*"per second:"* ]]
+	run -0 --separate-stderr "$HOLDFAST" inspect "$data" --watch --interval 50ms --count 2 --json
+	[[ $(jq -s 'map(select(.state == "in-use" and .per_second.blocked >= 0)) | length' <<<"$output") -eq 2 ]]
+	run -2 "$HOLDFAST" inspect "$data" --watch --interval 0
+	# Ctrl-C: no word, the right code.
+	"$HOLDFAST" inspect "$data" --watch --interval 50ms >"$BATS_TEST_TMPDIR/watched" 2>&1 3>&- &
+	watcher=$!
+	pids+=("$watcher")
+	until [[ $(wc -l <"$BATS_TEST_TMPDIR/watched") -ge 2 ]]; do sleep 0.02; done
+	kill -TERM "$watcher"
+	code=0
+	wait "$watcher" || code=$?
+	[[ $code -eq 130 ]]
+	! grep -v "per second" "$BATS_TEST_TMPDIR/watched"
+	"$HOLDFAST" stop -D "$data"
+}

@@ -160,3 +160,51 @@ Test(inspect, a_recorded_id_that_is_somebody_elses)
 	unlink(path);
 	rmdir(dir);
 }
+
+static int
+wait_for_second(int arg)
+{
+	(void) arg;
+	if (LWLockAcquire(&locks[1].lock, LW_EXCLUSIVE) < 0)
+		return 1;
+	return LWLockRelease(&locks[1].lock) == HOLDFAST_OK ? 0 : 2;
+}
+
+Test(inspect, counts_and_wait_events)
+{
+	const HoldfastTrancheView *tranche = NULL;
+	HoldfastInspection *in;
+	pid_t waiter;
+	bool seen = false;
+
+	cluster_start();
+	cr_assert(holdfast_lwlock_set_checks(LWLOCK_COUNT_ACQUIRES) == HOLDFAST_OK);
+	cr_assert(LWLockAcquire(&locks[0].lock, LW_SHARED) == HOLDFAST_OK);
+	cr_assert(LWLockAcquire(&locks[1].lock, LW_EXCLUSIVE) == HOLDFAST_OK);
+	waiter = child_start(wait_for_second, 0);
+	wait_until_queued(waiter);
+	__atomic_store_n(&holdfast_shmem.proc_global->recovery_owner, (uint32_t) holdfast_my_slot() + 1,
+					 __ATOMIC_SEQ_CST);
+	in = look(fixture_dir);
+	__atomic_store_n(&holdfast_shmem.proc_global->recovery_owner, 0, __ATOMIC_SEQ_CST);
+	for (uint32_t i = 0; i < in->ntranches; i++)
+		if (strcmp(in->tranches[i].name, "test") == 0)
+			tranche = &in->tranches[i];
+	cr_assert(tranche != NULL && tranche->nlocks == FIXTURE_LOCKS);
+	cr_assert(tranche->shared == 1 && tranche->exclusive == 1 && tranche->blocked == 1);
+	cr_assert(tranche->unwoken == 0 && tranche->dequeued_self == 0 && tranche->recoveries == 0);
+	cr_assert(in->checks == LWLOCK_COUNT_ACQUIRES);
+	for (uint32_t i = 0; i < in->nprocs; i++)
+	{
+		if (in->procs[i].pid == waiter)
+			seen = strcmp(in->procs[i].wait_event, "LWLock:test") == 0;
+		else
+			cr_assert_str_eq(in->procs[i].wait_event, "Recovery");
+	}
+	cr_assert(seen);
+	holdfast_inspect_free(in);
+	LWLockReleaseAll();
+	cr_assert(child_wait(waiter) == 0);
+	cr_assert(holdfast_recover(1000000, NULL) == HOLDFAST_OK);
+	cluster_stop();
+}

@@ -317,3 +317,164 @@ Test(lwlock_windows, a_link_left_behind_is_settled_before_the_next_wait)
 	cr_assert(LWLockRelease(LOCK) == HOLDFAST_OK);
 	continue_queue_owner();
 }
+
+static int
+release_and_be_stopped(int arg)
+{
+	(void) arg;
+	inject_set_role("stopped", 1);
+	if (LWLockAcquire(LOCK, LW_EXCLUSIVE) < 0)
+		return 1;
+	board_set(0, 1);
+	board_wait(1, 1);
+	return LWLockRelease(LOCK) == HOLDFAST_OK ? 0 : 2;
+}
+
+/* The lock is free, and who was to wake the waiter is stopped before it has. */
+Test(lwlock_windows, a_waiter_helps_itself_beside_a_stopped_waker)
+{
+	InjectError error;
+	pid_t waiter;
+	int status;
+
+	cluster_start();
+	cr_assert(inject_table_create(&error) == INJECT_OK, "%s", error.message);
+	cr_assert(inject_arm("lwlock/wakeup/locked=#1 stop[proc=stopped]", &error) == INJECT_OK, "%s",
+			  error.message);
+	stopped = child_start(release_and_be_stopped, 0);
+	board_wait(0, 1);
+	waiter = child_start(get_and_release, LW_EXCLUSIVE);
+	wait_until_queued(waiter);
+	board_set(1, 1);
+	cr_assert(waitpid(stopped, &status, WUNTRACED) == stopped && WIFSTOPPED(status));
+	cr_assert(child_wait(waiter) == 0);
+	cr_assert(unwoken_waiters() == 1);
+	continue_queue_owner();
+}
+
+Test(lwlock_windows, a_waiter_that_cannot_queue_gets_the_lock)
+{
+	pid_t waiter;
+
+	cluster_start();
+	stop_queue_owner();
+	waiter = child_start(get_and_release, LW_SHARED);
+	cr_assert(LWLockAcquireTimed(&locks[1].lock, LW_EXCLUSIVE, 20000) == HOLDFAST_OK,
+			  "time passes");
+	cr_assert(LWLockRelease(&locks[1].lock) == HOLDFAST_OK);
+	cr_assert(LWLockRelease(LOCK) == HOLDFAST_OK);
+	cr_assert(child_wait(waiter) == 0);
+	continue_queue_owner();
+}
+
+/* ---- recovery beside one that is stopped ---- */
+
+static int
+share_for_ever(int arg)
+{
+	if (arg)
+		inject_set_role("stopped", 1);
+	if (LWLockAcquire(LOCK, LW_SHARED) < 0)
+		return 1;
+	board_set(0, 1);
+	board_wait(15, 1);
+	return 2;
+}
+
+/* One sharer is dead, another stopped where its journal does not say whether it is counted. */
+static void
+stop_sharer_beside_a_corpse(void)
+{
+	InjectError error;
+	pid_t corpse;
+	int status;
+
+	cr_assert(inject_table_create(&error) == INJECT_OK, "%s", error.message);
+	cr_assert(inject_arm("lwlock/acquire/post-cas=#1 stop[proc=stopped]", &error) == INJECT_OK,
+			  "%s", error.message);
+	corpse = child_start(share_for_ever, 0);
+	board_wait(0, 1);
+	stopped = child_start(share_for_ever, 1);
+	cr_assert(waitpid(stopped, &status, WUNTRACED) == stopped && WIFSTOPPED(status));
+	child_kill(corpse);
+}
+
+Test(lwlock_windows, recovery_says_for_whom_it_waits_and_goes_on_when_that_one_does)
+{
+	HoldfastRecovery result;
+
+	cluster_start();
+	stop_sharer_beside_a_corpse();
+	cr_assert(holdfast_recover(20000, &result) == HOLDFAST_TIMED_OUT);
+	cr_assert(result.stopped_slot == holdfast_slot_of_pid(stopped) &&
+			  result.stopped_pid == stopped);
+	cr_assert(LOCK->state & LW_RECOVERING, "nobody acquires meanwhile");
+	cr_assert(LWLockAcquireTimed(LOCK, LW_SHARED, 200000) == HOLDFAST_TIMED_OUT);
+	cr_assert(holdfast_shmem.proc_global->unfinished_since_us != 0);
+	kill(stopped, SIGCONT);
+	cr_assert(holdfast_recover(10000000, &result) == HOLDFAST_OK);
+	cr_assert(result.dead_slots == 1 && result.stopped_slot == -1 && result.stopped_pid == 0);
+	cr_assert(holdfast_shmem.proc_global->unfinished_since_us == 0);
+	cr_assert(lw_shared_count(LOCK->state) == 1, "the one that was stopped holds it");
+	child_kill(stopped);
+	inject_table_detach();
+	cr_assert(holdfast_recover(1000000, NULL) == HOLDFAST_OK && LOCK->state == 0);
+	cluster_stop();
+}
+
+Test(lwlock_windows, recovery_that_waited_too_long_asks_for_a_reset)
+{
+	HoldfastRecovery result;
+	HoldfastStatus status;
+
+	cr_assert(holdfast_set_stopped_limit(1) == HOLDFAST_MISUSE, "no segment");
+	cluster_start();
+	cr_assert(holdfast_set_stopped_limit(0) == HOLDFAST_MISUSE);
+	cr_assert(holdfast_set_stopped_limit(UINT64_MAX) == HOLDFAST_OK);
+	stop_sharer_beside_a_corpse();
+	for (int i = 0; i < 3; i++)
+		cr_assert(holdfast_recover(1000, &result) == HOLDFAST_TIMED_OUT, "for ever, as said");
+	cr_assert(holdfast_set_stopped_limit(1) == HOLDFAST_OK);
+	cr_assert(holdfast_recover(1000, &result) == HOLDFAST_RESET_NEEDED);
+	cr_assert(result.stopped_pid == stopped);
+	/* Every wait ends so, with or without a timeout. */
+	cr_assert(LWLockAcquire(LOCK, LW_EXCLUSIVE) == HOLDFAST_RESET_NEEDED);
+	status = LWLockAcquireTimed(LOCK, LW_SHARED, 20000000);
+	cr_assert(status == HOLDFAST_RESET_NEEDED);
+	cr_assert(LWLockAcquireOrWait(LOCK, LW_EXCLUSIVE) == HOLDFAST_RESET_NEEDED);
+	child_kill(stopped);
+	inject_table_detach();
+	cluster_stop();
+}
+
+static int
+recover_and_be_stopped(int arg)
+{
+	(void) arg;
+	inject_set_role("stopped", 1);
+	return holdfast_recover(10000000, NULL) == HOLDFAST_OK ? 0 : 1;
+}
+
+Test(lwlock_windows, a_stopped_recoverer_holds_up_nothing_but_recovery)
+{
+	HoldfastRecovery result;
+	InjectError error;
+	pid_t corpse;
+	int status;
+
+	cluster_start();
+	cr_assert(inject_table_create(&error) == INJECT_OK, "%s", error.message);
+	cr_assert(inject_arm("recover/lock/queue-taken=#1 stop[proc=stopped]", &error) == INJECT_OK,
+			  "%s", error.message);
+	corpse = child_start(share_for_ever, 0);
+	board_wait(0, 1);
+	child_kill(corpse);
+	stopped = child_start(recover_and_be_stopped, 0);
+	cr_assert(waitpid(stopped, &status, WUNTRACED) == stopped && WIFSTOPPED(status));
+	cr_assert(holdfast_recover(20000, &result) == HOLDFAST_TIMED_OUT &&
+			  result.stopped_pid == stopped);
+	cr_assert(LWLockAcquireTimed(LOCK, LW_SHARED, 20000) == HOLDFAST_TIMED_OUT);
+	cr_assert(LWLockAcquire(&locks[1].lock, LW_EXCLUSIVE) == HOLDFAST_OK);
+	cr_assert(LWLockRelease(&locks[1].lock) == HOLDFAST_OK);
+	continue_queue_owner();
+}

@@ -38,6 +38,7 @@ typedef struct HoldfastProcView
 	bool dead;			/* the kernel says so */
 	int waiting_lock;	/* index in HoldfastInspection.locks; -1 when not waiting */
 	LWLockMode wait_mode;
+	char wait_event[LWLOCK_TRANCHE_NAMELEN + 8]; /* "LWLock:tranche", "Recovery" or "" */
 	uint32_t nheld;		/* entries of its journal in kind HELD */
 } HoldfastProcView;
 
@@ -62,6 +63,19 @@ typedef struct HoldfastLockView
 	HoldfastHoldView *holds;
 } HoldfastLockView;
 
+/* What all slots have done to the locks of one tranche since the segment was made. */
+typedef struct HoldfastTrancheView
+{
+	char name[LWLOCK_TRANCHE_NAMELEN];
+	uint32_t nlocks;			/* in LWLockArray */
+	uint64_t shared, exclusive; /* acquired, while LWLOCK_COUNT_ACQUIRES was on */
+	uint64_t blocked;			/* went to sleep */
+	uint64_t spin_delayed;		/* did not get the queue at once */
+	uint64_t dequeued_self;		/* left the queue without having been woken */
+	uint64_t unwoken;			/* of these: found the lock free, though nobody had woken it */
+	uint64_t recoveries;		/* of its locks in LWLockArray */
+} HoldfastTrancheView;
+
 typedef struct HoldfastInspection
 {
 	HoldfastStatus lockfile_status; /* OK, NOT_FOUND, DAMAGED, SYSTEM_ERROR */
@@ -81,6 +95,9 @@ typedef struct HoldfastInspection
 
 	uint32_t nprocs; /* slots in use */
 	HoldfastProcView *procs;
+	unsigned checks; /* LWLockChecks that are on */
+	uint32_t ntranches;
+	HoldfastTrancheView *tranches;
 	uint32_t nlocks; /* all of LWLockArray, and any other lock that a slot names */
 	HoldfastLockView *locks;
 } HoldfastInspection;
