@@ -23,6 +23,7 @@
 #include <holdfast/recovery.h>
 
 #include "catalogue/catalogue.h"
+#include "catalogue/collision.h"
 #include "catalogue/start_points.h"
 #include "inject/identity/identity.h"
 #include "runner/faults.h"
@@ -121,18 +122,15 @@ end_stranger(pid_t stranger)
 		;
 }
 
-/* From now on a server that we start sees that process as started when the lockfile's was. */
+/* The lockfile says that the server was started when the stranger was. */
 static ScenarioStatus
-shift_start(ScenarioContext *ctx, const HoldfastLockfile *left, pid_t stranger)
+same_start(ScenarioContext *ctx, const HoldfastLockfile *left, pid_t stranger)
 {
-	int64_t tick_ns = SECOND_NS / sysconf(_SC_CLK_TCK);
-	uint64_t start = holdfast_process_start_time(stranger);
-	int64_t later = (int64_t) (start - left->pid_start_time);
+	HoldfastLockfile file = *left;
 
-	SCENARIO_REQUIRE(ctx, start != 0, "the stranger's start time cannot be read");
-	if (!identity_clocks_for_children(0, -later * tick_ns))
-		return cannot(ctx, "no time namespace");
-	return SCENARIO_PASS;
+	file.pid_start_time = holdfast_process_start_time(stranger);
+	SCENARIO_REQUIRE(ctx, file.pid_start_time != 0, "the stranger's start time cannot be read");
+	return put_lockfile(ctx, &file);
 }
 
 static ScenarioStatus
@@ -144,7 +142,7 @@ run_pid(ScenarioContext *ctx, const HoldfastLockfile *left, Twist twist)
 
 	SCENARIO_TRY(start_stranger(ctx, left->pid, &stranger));
 	if (twist != TWIST_PID)
-		SCENARIO_TRY(shift_start(ctx, left, stranger));
+		SCENARIO_TRY(same_start(ctx, left, stranger));
 	if (twist == TWIST_OTHER_BOOT)
 	{
 		/* the machine's segments did not survive either */
@@ -180,7 +178,8 @@ run_alive(ScenarioContext *ctx, Twist twist)
 	if (twist == TWIST_OTHER_CLOCKS && !identity_clocks_for_children(0, 1000 * SECOND_NS))
 		return cannot(ctx, "no time namespace");
 	SCENARIO_TRY(served_start(ctx, &second));
-	SCENARIO_TRY(served_refused(ctx, &second, "still in use", "HINT:"));
+	SCENARIO_TRY(served_refused(
+		ctx, &second, twist == TWIST_OTHER_CLOCKS ? "already exists" : "still in use", "HINT:"));
 	if (twist == TWIST_OTHER_BOOT_ALIVE && !identity_boot_id_restore())
 		return scenario_error(ctx, "the boot id cannot be restored: %s", strerror(errno));
 	SCENARIO_TRY(served_down(ctx, &first));
