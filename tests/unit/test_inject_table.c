@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/single_threaded.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -72,6 +73,8 @@ child(const char *role, int ordinal, int hits)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(99);
+	__libc_single_threaded =
+		1; /* Criterion's other thread stayed behind, which the C library does not see */
 	if (role != NULL)
 		inject_set_role(role, ordinal);
 	for (int i = 0; i < hits; i++)
@@ -335,8 +338,11 @@ Test(inject_table, who_is_killed_amid_counting_leaves_whole_numbers, .timeout = 
 		pid_t pid = fork();
 
 		if (pid == 0)
+		{
+			__libc_single_threaded = 1;
 			for (*own = 0;; ++*own)
 				reach();
+		}
 		while (*own < 50)
 			sched_yield();
 		kill(pid, SIGKILL);
