@@ -73,15 +73,22 @@ mark_if_dead(const Recovery *recovery, uint32_t slot)
 	PGPROC *proc = &holdfast_shmem.procs[slot];
 	/* Acquire pairs [PR1] with the release that made it LIVE: start_time is there. */
 	uint64_t life = __atomic_load_n(&proc->life, __ATOMIC_ACQUIRE);
+	uint64_t dead;
 
 	if (PROC_STATE(life) == PROC_DEAD)
 		return true;
 	if (PROC_STATE(life) == PROC_FREE || !owner_is_gone(recovery, slot, life))
 		return false;
-	/* Fails only if the slot began another life meanwhile: then it is not the one that was judged. */
-	return __atomic_compare_exchange_n(&proc->life, &life,
-									   PROC_WORD(PROC_GENERATION(life), PROC_PID(life), PROC_DEAD),
-									   false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	INJECT_POINT("recover/slot/judged", INJECT_ANYWHERE,
+				 "known to be dead, not marked so: the next recoverer asks the kernel again");
+	/*
+	 * Fails if a waiter has marked it meanwhile, then it is ours to recover all the same; or if the slot began another life,
+	 * then it is not the one that was judged.
+	 */
+	dead = PROC_WORD(PROC_GENERATION(life), PROC_PID(life), PROC_DEAD);
+	return __atomic_compare_exchange_n(&proc->life, &life, dead, false, __ATOMIC_ACQ_REL,
+									   __ATOMIC_ACQUIRE) ||
+		   life == dead;
 }
 
 static bool

@@ -73,6 +73,7 @@ const KillSingle kill_singles[] = {
 	{"proc/init/claimed", PART_NEWCOMER, false},
 	{"proc/init/live", PART_NEWCOMER, false},
 	{"proc/exit/released", PART_LEAVER, false},
+	{"recover/slot/judged", PART_RECOVERER, true},
 	{"recover/slot/dead", PART_RECOVERER, true},
 	{"recover/slot/pre-free", PART_RECOVERER, true},
 	{"recover/lock/recovering", PART_RECOVERER, true},

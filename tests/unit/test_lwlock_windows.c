@@ -478,3 +478,52 @@ Test(lwlock_windows, a_stopped_recoverer_holds_up_nothing_but_recovery)
 	cr_assert(LWLockRelease(&locks[1].lock) == HOLDFAST_OK);
 	continue_queue_owner();
 }
+
+static int
+hold_for_ever(int arg)
+{
+	(void) arg;
+	if (LWLockAcquire(LOCK, LW_EXCLUSIVE) < 0)
+		return 1;
+	board_set(0, 1);
+	board_wait(15, 1);
+	return 2;
+}
+
+static int
+recover_what_another_marked(int arg)
+{
+	HoldfastRecovery result;
+
+	(void) arg;
+	inject_set_role("judge", 1);
+	if (holdfast_recover(10000000, &result) != HOLDFAST_OK)
+		return 1;
+	return result.dead_slots == 1 && result.locks_recovered == 1 ? 0 : 2;
+}
+
+/* A waiter marks the slot, and leaves the rest to the recoverer, who has just found out the same. */
+Test(lwlock_windows, whom_another_has_marked_dead_is_recovered)
+{
+	InjectError error;
+	pid_t corpse, judge;
+
+	cluster_start();
+	cr_assert(inject_table_create(&error) == INJECT_OK, "%s", error.message);
+	cr_assert(inject_arm("recover/slot/judged=#1 pause(judged)[proc=judge]", &error) == INJECT_OK,
+			  "%s", error.message);
+	corpse = child_start(hold_for_ever, 0);
+	board_wait(0, 1);
+	child_kill(corpse);
+	judge = child_start(recover_what_another_marked, 0);
+	cr_assert(inject_wait_reached("judged", 1, PATIENCE_MS) == INJECT_OK);
+	cr_assert(LWLockAcquireTimed(LOCK, LW_EXCLUSIVE, 50000) == HOLDFAST_TIMED_OUT);
+	cr_assert(inject_release("judged") == 1);
+	cr_assert(child_wait(judge) == 0);
+	cr_assert(LWLockAcquire(LOCK, LW_EXCLUSIVE) == HOLDFAST_OWNER_DEAD);
+	cr_assert(LWLockMarkConsistent(LOCK) == HOLDFAST_OK && LWLockRelease(LOCK) == HOLDFAST_OK);
+	cr_assert(inject_unfired(NULL, 0, NULL) == 0);
+	inject_table_detach();
+	cr_assert(holdfast_recover(1000000, NULL) == HOLDFAST_OK);
+	cluster_stop();
+}
