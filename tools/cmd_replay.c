@@ -17,6 +17,7 @@ static const struct
 	{"fuzz", replay_fuzz, true},
 	{"storm", replay_storm, false},
 	{"explore", replay_explore, true},
+	{"powerloss", replay_powerloss, false},
 	{"step", replay_step, true},
 };
 

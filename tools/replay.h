@@ -29,7 +29,8 @@ int replay_scenario(const ReplayToken *token, const ReplayOptions *options); /* 
 int replay_fuzz(const ReplayToken *token, const ReplayOptions *options);     /* cmd_fuzz.c */
 int replay_storm(const ReplayToken *token, const ReplayOptions *options);    /* cmd_storm.c */
 int replay_explore(const ReplayToken *token, const ReplayOptions *options);
-int replay_step(const ReplayToken *token, const ReplayOptions *options);     /* cmd_step.c */
+int replay_powerloss(const ReplayToken *token, const ReplayOptions *options); /* cmd_powerloss.c */
+int replay_step(const ReplayToken *token, const ReplayOptions *options);      /* cmd_step.c */
 
 /* The usage error of a token whose values make no sense; returns EXIT_USAGE. */
 int replay_refuse(const ReplayTokenError *error);

@@ -18,7 +18,7 @@ typedef struct MachineState
 	uint64_t ip;
 	int64_t number;  /* of the system call that ip stands before */
 	int64_t entered; /* of the system call that a tracee has entered */
-	uint64_t argument[3];
+	uint64_t argument[4];
 	int64_t result; /* of the system call that was just left */
 } MachineState;
 

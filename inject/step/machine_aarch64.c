@@ -30,7 +30,7 @@ machine_read(pid_t pid, MachineState *state)
 		.ip = registers.pc,
 		.number = (int64_t) registers.regs[8],
 		.entered = (int64_t) registers.regs[8],
-		.argument = {registers.regs[0], registers.regs[1], registers.regs[2]},
+		.argument = {registers.regs[0], registers.regs[1], registers.regs[2], registers.regs[3]},
 		.result = (int64_t) registers.regs[0],
 	};
 	return true;

@@ -29,7 +29,7 @@ machine_read(pid_t pid, MachineState *state)
 		.ip = registers.rip,
 		.number = (int64_t) registers.rax,
 		.entered = (int64_t) registers.orig_rax,
-		.argument = {registers.rdi, registers.rsi, registers.rdx},
+		.argument = {registers.rdi, registers.rsi, registers.rdx, registers.r10},
 		.result = (int64_t) registers.rax,
 	};
 	return true;
@@ -108,7 +108,7 @@ machine_read_context(const void *context, MachineState *state)
 		.ip = (uint64_t) registers[REG_RIP],
 		.number = registers[REG_RAX],
 		.argument = {(uint64_t) registers[REG_RDI], (uint64_t) registers[REG_RSI],
-					 (uint64_t) registers[REG_RDX]},
+					 (uint64_t) registers[REG_RDX], (uint64_t) registers[REG_R10]},
 		.result = registers[REG_RAX],
 	};
 }
