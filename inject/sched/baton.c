@@ -148,7 +148,7 @@ await(int process)
 			return false;
 		futex_sleep(&child[process].state, CHILD_RUNS, 1);
 	}
-	where[process].stop = child[process].stop;
+	where[process].stop = (uint16_t) child[process].stop;
 	where[process].address = child[process].address;
 	return true;
 }
@@ -253,7 +253,7 @@ start_children(void)
 	for (int p = 0; p < sim.processes; p++)
 	{
 		__builtin_memset(&where[p], 0, sizeof(where[p]));
-		where[p].stop = child[p].stop;
+		where[p].stop = (uint16_t) child[p].stop;
 		where[p].address = child[p].address;
 		sim.process[p].image = sim.process[p].pure = &where[p];
 	}

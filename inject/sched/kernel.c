@@ -72,9 +72,10 @@ wait_for_change(void)
 		return;
 	}
 	sim.looks_without_stopping = false;
-	/* What this very step changed has not been looked at yet. */
-	if (!sim.changed_something)
+	/* Once round the loop, so that all it waits for has been looked at since the last change. */
+	if (sim.napped)
 		sim_stop_here(STOP_SPIN, NULL);
+	sim.napped = true;
 }
 
 int

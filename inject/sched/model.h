@@ -149,7 +149,8 @@ typedef struct SimImage
 {
 	void *sp;
 	uint32_t size; /* live stack bytes; 0: done or dead */
-	uint32_t stop; /* SimStop */
+	uint16_t stop; /* SimStop */
+	uint16_t napped;
 	uint64_t address;
 	uint64_t hash[2];
 	unsigned char tls[SIM_TLS_SIZE];
@@ -210,6 +211,7 @@ typedef struct Sim
 	bool timed_out;              /* because a time-out move says so: time passes */
 	uint32_t naps;
 	bool changed_something; /* the step wrote, slept or woke */
+	bool napped;            /* the process has napped in a loop since its last change */
 
 	SimLogEntry *log;
 	size_t log_count, log_capacity, step_start;

@@ -251,6 +251,7 @@ sim_start(void)
 		image->size =
 			(uint32_t) (sim_world->stack[i] + SIM_STACK_SIZE - (unsigned char *) image->sp);
 		image->stop = STOP_NOT_STARTED;
+		image->napped = 0;
 		image->address = 0;
 		image->hash[0] = image->hash[1] = (uint64_t) i;
 		__builtin_memcpy(image->tls, sim.tls, sim.tls_size);

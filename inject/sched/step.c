@@ -56,8 +56,8 @@ image_hash(SimImage *image, int process)
 		a = fold(a ^ x, K1);
 		b = fold(b ^ x, K2);
 	}
-	image->hash[0] = fold(a ^ image->size, K0);
-	image->hash[1] = fold(b ^ image->size, K1);
+	image->hash[0] = fold(a ^ image->size ^ (uint64_t) image->napped << 32, K0);
+	image->hash[1] = fold(b ^ image->size ^ (uint64_t) image->napped << 32, K1);
 }
 
 static inline bool
@@ -119,6 +119,7 @@ sim_log(const void *address)
 	if (!sim.running)
 		return;
 	sim.changed_something = true;
+	sim.napped = false;
 	if (sim.real)
 		return;
 	for (size_t i = sim.log_count; i-- > sim.step_start;)
@@ -190,7 +191,8 @@ keep_image(int process)
 	}
 	image->sp = process_sp;
 	image->size = size;
-	image->stop = sim.stop;
+	image->stop = (uint16_t) sim.stop;
+	image->napped = sim.napped;
 	image->address = sim.stop_address;
 	__builtin_memset(image->tls, 0, sizeof(image->tls));
 	__builtin_memcpy(image->tls, sim.tls, sim.tls_size);
@@ -220,6 +222,7 @@ run(int process, bool impatient)
 	sim.impatient = sim.looks_without_stopping = impatient;
 	sim.timed_out = impatient;
 	sim.naps = 0;
+	sim.napped = image->napped != 0;
 	sim.changed_something = image->stop == STOP_ASLEEP || image->stop == STOP_NOT_STARTED ||
 							image->stop == STOP_IDLE || image->stop == STOP_STANDBY;
 	__builtin_memcpy(sim.tls, image->tls, sim.tls_size);
