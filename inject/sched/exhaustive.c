@@ -321,7 +321,7 @@ depth_first(Search *search, const ExploreConfig *config)
 	report->end = EXPLORE_COMPLETE;
 	if (!arrive(search, NULL, NULL, 0, false))
 		report->end = EXPLORE_CUT_MEMORY;
-	while (search->frames > 0 && report->end == EXPLORE_COMPLETE)
+	while (search->frames > 0 && report->end == EXPLORE_COMPLETE && (!sim.widened || !sim.coarse))
 	{
 		Frame *frame = &search->frame[search->frames - 1];
 		SimViolation violation = SIM_NOTHING;
@@ -386,26 +386,62 @@ depth_first(Search *search, const ExploreConfig *config)
 	report->seconds = sim_now() - start;
 }
 
+/* Random schedules, to learn which accesses conflict before all of them are looked at. */
+#define SCHEDULES_TO_LEARN 2000
+
+static void
+learn(const ExploreConfig *config, ExploreReport *report)
+{
+	ExploreConfig walk = *config;
+
+	walk.strategy = EXPLORE_RANDOM;
+	walk.schedules = SCHEDULES_TO_LEARN;
+	walk.seed = 1;
+	walk.progress = NULL;
+	sim.coarse = false;
+	sim_walk(&walk, report);
+	if (report->signature != NULL)
+		return;
+	report->schedules = report->steps = report->transitions = report->crash_transitions = 0;
+	sim.coarse = true;
+	sim.widened = false;
+	sim_start();
+}
+
 void
 sim_search(const ExploreConfig *config, ExploreReport *report)
 {
-	Search search = {.report = report, .faults = true, .timeouts_count = !config->supervisor};
-	uint32_t doomed;
+	double start = sim_now();
 
-	if (!search_open(&search, config->memory_limit))
+	learn(config, report);
+	while (report->signature == NULL)
 	{
-		report->end = EXPLORE_UNFIT;
+		Search search = {.report = report, .faults = true, .timeouts_count = !config->supervisor};
+		uint32_t doomed;
+
+		if (!search_open(&search, config->memory_limit))
+		{
+			report->end = EXPLORE_UNFIT;
+			search_close(&search);
+			return;
+		}
+		depth_first(&search, config);
+		report->states = search.table.states;
+		report->bytes = table_bytes(&search.table) + search.edges * sizeof(Edge) + sim.arena_used;
+		doomed = report->end == EXPLORE_COMPLETE && report->signature == NULL && !sim.widened
+					 ? first_doomed(&search)
+					 : 0;
+		if (doomed != 0)
+			found_state(&search, doomed, SIM_LIVELOCK);
 		search_close(&search);
-		return;
+		if (!sim.widened || report->signature != NULL || report->end != EXPLORE_COMPLETE)
+			break;
+		/* An access turned up that conflicts with some that were passed through: all over again. */
+		sim.widened = false;
+		report->terminals = report->transitions = report->crash_transitions = report->undecided = 0;
+		sim_start();
 	}
-	depth_first(&search, config);
-	report->states = search.table.states;
-	report->bytes = table_bytes(&search.table) + search.edges * sizeof(Edge) + sim.arena_used;
-	doomed =
-		report->end == EXPLORE_COMPLETE && report->signature == NULL ? first_doomed(&search) : 0;
-	if (doomed != 0)
-		found_state(&search, doomed, SIM_LIVELOCK);
-	search_close(&search);
+	report->seconds = sim_now() - start;
 }
 
 bool

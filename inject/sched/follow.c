@@ -29,10 +29,22 @@ is_possible(ExploreMove move)
 	}
 }
 
+/* A coarse step is as many fine ones as it passed stops, and one. */
+static void
+keep(ExploreSchedule *kept, ExploreMove move, uint32_t passed)
+{
+	for (uint32_t i = 0; i <= passed && kept->count < EXPLORE_SCHEDULE_MAX; i++)
+	{
+		kept->move[kept->count++] = move;
+		move.kind = MOVE_STEP;
+	}
+}
+
 SimFollowed
 sim_follow(const ExploreMove *move, size_t count, ExploreSchedule *kept, uint32_t *followed)
 {
 	bool *dropped = calloc(count + 1, sizeof(*dropped));
+	uint32_t *passed = calloc(count + 1, sizeof(*passed));
 	uint32_t *since =
 		calloc(count + 1, sizeof(*since)); /* per move: the one before it that only looked, + 1 */
 	uint32_t last[SIM_PROCESSES] = {0};
@@ -40,7 +52,7 @@ sim_follow(const ExploreMove *move, size_t count, ExploreSchedule *kept, uint32_
 	size_t i = 0;
 
 	*followed = 0;
-	for (; i < count && dropped != NULL && since != NULL; i++)
+	for (; i < count && dropped != NULL && passed != NULL && since != NULL; i++)
 	{
 		int p = move[i].process;
 		SimOutcome step;
@@ -50,7 +62,9 @@ sim_follow(const ExploreMove *move, size_t count, ExploreSchedule *kept, uint32_
 			outcome = FOLLOWED_NOT;
 			break;
 		}
+		sim.passed = 0;
 		step = sim_move((SimMove) move[i].kind, p);
+		passed[i] = sim.passed;
 		*followed = (uint32_t) i + 1;
 		if (sim_violation() != SIM_NOTHING)
 		{
@@ -78,11 +92,12 @@ sim_follow(const ExploreMove *move, size_t count, ExploreSchedule *kept, uint32_
 		kept->count = 0;
 		for (size_t k = 0; k < i && dropped != NULL; k++)
 		{
-			if (!dropped[k] && kept->count < EXPLORE_SCHEDULE_MAX)
-				kept->move[kept->count++] = move[k];
+			if (!dropped[k])
+				keep(kept, move[k], passed[k]);
 		}
 	}
 	free(dropped);
+	free(passed);
 	free(since);
 	return outcome;
 }
@@ -181,6 +196,7 @@ stop_name(uint32_t stop)
 										"before futex wait on",
 										"before futex wake of",
 										"asleep on",
+										"napping",
 										"idle",
 										"standing by",
 										"done",
@@ -285,7 +301,8 @@ sim_report_finding(ExploreReport *report, const ExploreMove *raw, size_t count,
 
 	sim_start();
 	(void) sim_follow(raw, count, &report->schedule, &followed);
-	/* What the short form leads to is what is told. */
+	/* What the short form leads to, stop by stop, is what is told. */
+	sim.coarse = false;
 	sim_start();
 	(void) sim_follow(report->schedule.move, report->schedule.count, NULL, &followed);
 	sim_tell(report);

@@ -79,13 +79,69 @@ is_stop(const volatile void *address, bool writes)
 	return true;
 }
 
+/*
+ * Who reads and who writes each word, over all that was ever run.  An access that nobody else's access to the same word
+ * conflicts with is passed through by a coarse search.  Should one turn up later, the search starts again.
+ */
+static bool
+has_conflicts(const volatile void *address, bool writes)
+{
+	uint64_t word = sim_offset((const void *) address) >> 3;
+	/* Supervisors follow each other: what only they touch is one's own. */
+	uint8_t me = (uint8_t) (1u << (sim.current < sim.workers ? sim.current : sim.workers));
+	uint8_t *mine = writes ? &sim.writers[word] : &sim.readers[word];
+
+	if (!(*mine & me))
+	{
+		sim.widened = sim.widened || ((sim.readers[word] | sim.writers[word]) & ~me) != 0;
+		*mine |= me;
+	}
+	return ((writes ? sim.readers[word] | sim.writers[word] : sim.writers[word]) & ~me) != 0;
+}
+
+/*
+ * A lock word that was just read and is now compared and swapped: a change in between makes the swap fail, and whoever
+ * swaps lock words tries again with what it sees then, as if it had read later.
+ */
+static inline bool
+is_second_half(const volatile void *address, SimStop stop)
+{
+	return stop == STOP_SWAP && sim.just_read == address && !sim.config->fine;
+}
+
+static bool
+is_lock_word(const volatile void *address)
+{
+	for (int i = 0; i < SIM_LOCKS; i++)
+	{
+		if (address == &sim_world->shared.segment.locks[i].lock.state)
+			return true;
+	}
+	return false;
+}
+
+static inline void
+stop_before(const volatile void *address, SimStop stop)
+{
+	bool conflicts = has_conflicts(address, stop != STOP_READ);
+
+	if (!sim_looks(stop))
+		return;
+	if (sim.coarse && (!conflicts || is_second_half(address, stop)))
+		sim.passed++;
+	else
+		sim_stop_here(stop == STOP_SWAP ? STOP_RMW : stop, (const void *) address);
+	if (conflicts)
+		sim.just_read = stop == STOP_READ && is_lock_word(address) ? address : NULL;
+}
+
 static inline void
 before(const volatile void *address, SimStop stop)
 {
 	if (!sim.running || !sim_is_shared((const void *) address))
 		return;
 	if (is_stop(address, stop != STOP_READ))
-		sim_stop_here(stop, (const void *) address);
+		stop_before(address, stop);
 	if (stop == STOP_WRITE)
 		sim_log((const void *) address);
 }
@@ -241,7 +297,7 @@ sim_memcpy(void *to, const void *from, size_t size)
                                                                                                    \
 		(void) order;                                                                              \
 		(void) failure_order;                                                                      \
-		before(address, STOP_RMW);                                                                 \
+		before(address, STOP_SWAP);                                                                \
 		old = *address;                                                                            \
 		if (old != expected)                                                                       \
 			return old;                                                                            \

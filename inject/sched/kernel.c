@@ -74,7 +74,7 @@ wait_for_change(void)
 	sim.looks_without_stopping = false;
 	/* Once round the loop, so that all it waits for has been looked at since the last change. */
 	if (sim.napped)
-		sim_stop_here(STOP_SPIN, NULL);
+		sim_stop_here(sim.changed_something ? STOP_NAP : STOP_SPIN, NULL);
 	sim.napped = true;
 }
 

@@ -139,9 +139,11 @@ typedef enum SimStop
 	STOP_FUTEX_WAIT,
 	STOP_FUTEX_WAKE,
 	STOP_ASLEEP,
+	STOP_NAP,     /* between two looks, with something changed before the first */
 	STOP_IDLE,    /* supervisor: nobody to reap */
 	STOP_STANDBY, /* not yet needed */
 	STOP_DONE,
+	STOP_SWAP, /* a compare-and-swap; kept as STOP_RMW */
 	STOP_SPIN, /* never kept: what it read must change first, so it goes back to before it read */
 } SimStop;
 
@@ -220,6 +222,12 @@ typedef struct Sim
 	unsigned char *arena; /* images of the path that is being explored */
 	size_t arena_used, arena_size;
 
+	/* coarse: accesses that conflict with nobody's are passed through; a step counts how many */
+	bool coarse, widened;
+	uint32_t passed;
+	const volatile void *just_read;
+	uint8_t readers[SIM_WORDS], writers[SIM_WORDS]; /* bit per process */
+
 	uint8_t class_of[SIM_WORDS]; /* SimClass << 4 | owner */
 
 	/* thread-local variables of the library */
@@ -277,6 +285,7 @@ SimViolation sim_violation(void);
 
 /* Where the calling process stands next; returns when it is to go on. */
 void sim_stop_here(SimStop stop, const void *address);
+bool sim_looks(SimStop stop);
 void sim_log(const void *address);
 static inline bool
 sim_is_shared(const void *address)

@@ -223,6 +223,7 @@ void
 sim_start(void)
 {
 	SimKernel *kernel = &sim_world->shared.kernel;
+	bool coarse = sim.coarse;
 
 	sim.running = false;
 	__builtin_memset(&sim_world->shared, 0, sizeof(sim_world->shared));
@@ -260,7 +261,9 @@ sim_start(void)
 		sim.arena_used += (sizeof(*image) + image->size + 15) & ~(size_t) 15;
 	}
 	sim.running = true;
+	sim.coarse = false;
 	for (int i = 0; i < sim.processes && sim.config->strategy != EXPLORE_REAL; i++)
-		(void) sim_move(MOVE_STEP, i);  /* to its first stop: nothing shared is touched but notes */
+		(void) sim_move(MOVE_STEP, i); /* to its first stop: nothing shared is touched but notes */
+	sim.coarse = coarse;
 	sim.log_count = sim.step_start = 0; /* the start is not undone */
 }

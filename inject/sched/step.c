@@ -155,17 +155,23 @@ hash_changes(void)
 
 static void *process_sp;
 
+/* False: a look in a spin, which does not stop.  Anything else ends the spin. */
+bool
+sim_looks(SimStop stop)
+{
+	if (!sim.looks_without_stopping)
+		return true;
+	if (stop == STOP_READ)
+		return false;
+	sim.looks_without_stopping = sim.impatient = false;
+	return true;
+}
+
 void
 sim_stop_here(SimStop stop, const void *address)
 {
-	if (!sim.running)
+	if (!sim.running || !sim_looks(stop))
 		return;
-	if (sim.looks_without_stopping)
-	{
-		if (stop == STOP_READ)
-			return;
-		sim.looks_without_stopping = sim.impatient = false;
-	}
 	if (sim.real)
 	{
 		sim_baton_stop(stop, address);
@@ -222,6 +228,8 @@ run(int process, bool impatient)
 	sim.impatient = sim.looks_without_stopping = impatient;
 	sim.timed_out = impatient;
 	sim.naps = 0;
+	sim.passed = 0;
+	sim.just_read = NULL;
 	sim.napped = image->napped != 0;
 	sim.changed_something = image->stop == STOP_ASLEEP || image->stop == STOP_NOT_STARTED ||
 							image->stop == STOP_IDLE || image->stop == STOP_STANDBY;

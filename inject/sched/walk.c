@@ -19,7 +19,9 @@ typedef struct Walk
 	uint64_t random;
 	ExploreMove move[STEPS_MAX];
 	uint32_t count;
-	uint64_t version, stood_aside[SIM_PROCESSES]; /* the version it spun at, + 1 */
+	uint64_t version;                    /* changes so far */
+	uint64_t looks_from[SIM_PROCESSES];  /* the version at which it began to look */
+	uint64_t stood_aside[SIM_PROCESSES]; /* the version at which it looked in vain, + 1 */
 	uint32_t priority[SIM_PROCESSES];
 	uint32_t length; /* longest schedule so far */
 } Walk;
@@ -124,7 +126,7 @@ one_schedule(Walk *walk, unsigned depth)
 	walk->version = 0;
 	for (int p = 0; p < sim.processes; p++)
 	{
-		walk->stood_aside[p] = 0;
+		walk->stood_aside[p] = walk->looks_from[p] = 0;
 		walk->priority[p] = 32 + (uint32_t) (next_random(walk) >> 40);
 	}
 	if (nchange > 16)
@@ -149,9 +151,13 @@ one_schedule(Walk *walk, unsigned depth)
 		p = choose(walk, process, n, depth > 0);
 		walk->move[walk->count++] = (ExploreMove){MOVE_STEP, (uint8_t) p};
 		if (sim_move(MOVE_STEP, p) == OUTCOME_SPUN)
-			walk->stood_aside[p] = walk->version + 1;
+		{
+			if (walk->looks_from[p] == walk->version)
+				walk->stood_aside[p] = walk->version + 1;
+			walk->looks_from[p] = walk->version;
+		}
 		else if (sim.changed_something)
-			walk->version++;
+			walk->looks_from[p] = ++walk->version;
 		if (sim_violation() != SIM_NOTHING)
 			return sim_violation();
 		if (is_drawn(change, nchange, walk->count))
