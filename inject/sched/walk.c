@@ -91,6 +91,27 @@ kill_somebody(Walk *walk)
 	return true;
 }
 
+/* Somebody's sleep ends by itself. */
+static bool
+time_somebody_out(Walk *walk)
+{
+	int sleeper[SIM_PROCESSES];
+	uint32_t n = 0;
+
+	for (int p = 0; p < sim.processes; p++)
+	{
+		if (sim_can_time_out(p, false))
+			sleeper[n++] = p;
+	}
+	if (n == 0 || walk->count == STEPS_MAX)
+		return false;
+	sleeper[0] = sleeper[below(walk, n)];
+	(void) sim_move(MOVE_TIMEOUT, sleeper[0]);
+	walk->move[walk->count++] = (ExploreMove){MOVE_TIMEOUT, (uint8_t) sleeper[0]};
+	walk->looks_from[sleeper[0]] = ++walk->version;
+	return true;
+}
+
 /* Where something happens in a schedule of about `length` moves. */
 static void
 draw(Walk *walk, uint32_t *at, uint32_t n)
@@ -144,6 +165,9 @@ one_schedule(Walk *walk, unsigned depth)
 		if (is_drawn(crash, ncrash, walk->count) && walk->count < STEPS_MAX && kill_somebody(walk))
 			continue;
 		n = choices(walk, process);
+		/* Without a supervisor nothing else goes on; with one, now and then. */
+		if ((n == 0 ? !walk->config->supervisor : below(walk, 64) == 0) && time_somebody_out(walk))
+			continue;
 		if (n == 0)
 			return sim_is_terminal() ? sim_judge_terminal() : sim_judge_stuck();
 		if (walk->count == STEPS_MAX)

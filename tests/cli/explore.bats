@@ -14,6 +14,7 @@ token()
 	run -0 "$HOLDFAST" explore --program W,U --crashes 1
 	run -0 "$HOLDFAST" explore --program X,T --timeouts 1
 	run -0 "$HOLDFAST" explore --program X,X --crashes 1 --policy poison
+	run -0 "$HOLDFAST" explore --program X,X --crashes 1 --no-supervisor --timeouts 5
 }
 
 @test "every stop inside the queue's list, too" {
