@@ -247,17 +247,17 @@ print_figures(FILE *out, const ExploreCase *what, const ExploreReport *report)
 	if (config->strategy == EXPLORE_EXHAUSTIVE)
 		(void) fprintf(out,
 					   "%s: %" PRIu64 " states, %" PRIu64 " transitions (%" PRIu64
-					   " of them faults), %" PRIu64 " ends, %.2f s, %.2f M transitions/s, %" PRIu64
-					   " MiB\n",
+					   " of them faults), %" PRIu64
+					   " ends, %.2f s, %.2f M transitions/s of processor, %" PRIu64 " MiB\n",
 					   end_name(report->end), report->states, transitions,
 					   report->crash_transitions, report->terminals, report->seconds,
-					   rate(transitions, report->seconds) / 1e6, report->bytes / MIB);
+					   rate(transitions, report->processor_seconds) / 1e6, report->bytes / MIB);
 	else
 		(void) fprintf(out,
 					   "%s: %" PRIu64 " schedules, %" PRIu64
-					   " steps, %.2f s, %.2f M schedules/s, seed %" PRIu64 "\n",
+					   " steps, %.2f s, %.2f M schedules/s of processor, seed %" PRIu64 "\n",
 					   end_name(report->end), report->schedules, report->steps, report->seconds,
-					   rate(report->schedules, report->seconds) / 1e6, config->seed);
+					   rate(report->schedules, report->processor_seconds) / 1e6, config->seed);
 	if (config->strategy == EXPLORE_PCT)
 		(void) fprintf(out,
 					   "a bug of the depths asked for was missed with probability %.3g at most\n",
@@ -380,8 +380,10 @@ write_json(const ExploreCase *what, const ExploreReport *report, const char *tok
 	json_uint(&json, "fault_transitions", report->crash_transitions);
 	json_uint(&json, "schedules", report->schedules);
 	json_milliseconds(&json, "seconds", report->seconds);
+	json_milliseconds(&json, "processor_seconds", report->processor_seconds);
 	json_uint(&json, "transitions_per_second",
-			  (uint64_t) rate(report->transitions + report->crash_transitions, report->seconds));
+			  (uint64_t) rate(report->transitions + report->crash_transitions,
+							  report->processor_seconds));
 	json_uint(&json, "bytes", report->bytes);
 	json_array(&json, "findings");
 	if (report->signature != NULL)
@@ -494,6 +496,110 @@ say_outcome(ExploreCase *what, const ExploreReport *report)
 	return written ? code : EXIT_INTERNAL;
 }
 
+/* ---- the rates ---- */
+
+static const struct
+{
+	const char *name, *unit, *program;
+	ExploreStrategy strategy;
+	unsigned crashes, recoverer_crashes;
+	uint64_t schedules;
+	const char *schedule; /* EXPLORE_REAL */
+} rates[] = {
+	{"floor: switch of stacks", "steps/s", "X", EXPLORE_FLOOR, 0, 0, 0, NULL},
+	{"exhaustive S,X, 1 crash", "transitions/s", "S,X", EXPLORE_EXHAUSTIVE, 1, 0, 0, NULL},
+	{"exhaustive S,X, 1 + 1 crashes", "transitions/s", "S,X", EXPLORE_EXHAUSTIVE, 1, 1, 0, NULL},
+	{"random S,S", "schedules/s", "S,S", EXPLORE_RANDOM, 0, 0, 300000, NULL},
+	{"random S,X", "schedules/s", "S,X", EXPLORE_RANDOM, 0, 0, 200000, NULL},
+	{"pct 3 S,S,X, 1 crash", "schedules/s", "S,S,X", EXPLORE_PCT, 1, 0, 30000, NULL},
+	{"real processes, 2 and a supervisor", "schedules/s", "S,X", EXPLORE_REAL, 0, 0, 200,
+	 "0.1*2.0.1"},
+	{"the same with a SIGKILL", "schedules/s", "S,X", EXPLORE_REAL, 1, 0, 200,
+	 "0*3.1*3.0.1*2.K1.2*3"},
+};
+
+/* How many a second; 0 when it did not work. */
+static double
+measure(const Simulator *simulator, size_t which, ExploreCase *what, ExploreReport *report)
+{
+	ExploreConfig *config = &what->config;
+	size_t position;
+	double seconds = 0;
+
+	*what = (ExploreCase){.config = {.supervisor = true, .seed = 1, .memory_limit = 1024 * MIB}};
+	config->strategy = rates[which].strategy;
+	config->crashes = rates[which].crashes;
+	config->recoverer_crashes = rates[which].recoverer_crashes;
+	config->schedules = rates[which].schedules;
+	config->depth[0] = 3;
+	config->depths = 1;
+	config->schedule = &what->schedule;
+	config->interrupted = is_interrupted;
+	if (!explore_set_program(what, rates[which].program) ||
+		(rates[which].schedule != NULL &&
+		 !schedule_parse(rates[which].schedule, &what->schedule, &position)))
+		return 0;
+	if (config->strategy != EXPLORE_REAL)
+	{
+		if (!simulator->explore(EXPLORE_ABI, config, report) || report->end != EXPLORE_COMPLETE)
+			return 0;
+		return rate(config->strategy == EXPLORE_EXHAUSTIVE
+						? report->transitions + report->crash_transitions
+					: config->strategy == EXPLORE_FLOOR ? report->steps
+														: report->schedules,
+					report->processor_seconds);
+	}
+	for (uint64_t i = 0; i < config->schedules && !interrupted; i++)
+	{
+		if (!simulator->explore(EXPLORE_ABI, config, report) || report->end != EXPLORE_COMPLETE)
+			return 0;
+		seconds += report->seconds;
+	}
+	return rate(config->schedules, seconds);
+}
+
+static int
+bench(const Simulator *simulator, ExploreCase *what, ExploreReport *report)
+{
+	FILE *file = opt.json != NULL ? open_output(opt.json) : NULL;
+	JsonWriter json;
+	int status = EXIT_GOOD;
+
+	if (opt.json != NULL && file == NULL)
+		return EXIT_INTERNAL;
+	if (file != NULL)
+	{
+		json_begin(&json, file);
+		json_object(&json, NULL);
+		json_int(&json, "schema_version", 1);
+		json_array(&json, "rates");
+	}
+	for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]) && !interrupted; i++)
+	{
+		double per_second = measure(simulator, i, what, report);
+
+		if (per_second <= 0)
+			status = EXIT_FINDINGS;
+		if (!is_stdout(opt.json))
+			(void) printf("%-36s %14.0f %s\n", rates[i].name, per_second, rates[i].unit);
+		if (file == NULL)
+			continue;
+		json_object(&json, NULL);
+		json_string(&json, "name", rates[i].name);
+		json_string(&json, "unit", rates[i].unit);
+		json_uint(&json, "per_second", (uint64_t) per_second);
+		json_object_end(&json);
+	}
+	if (file != NULL)
+	{
+		json_array_end(&json);
+		json_object_end(&json);
+		if (!json_finish(&json) || !close_output(file, opt.json))
+			status = EXIT_INTERNAL;
+	}
+	return interrupted ? EXIT_INTERRUPTED : status;
+}
+
 /* Small cases, quickest first, that between them reach every part of the lock code. */
 static const struct
 {
@@ -561,8 +667,9 @@ run_explore(int argc, char **argv)
 		return status;
 	(void) signal(SIGINT, on_signal);
 	(void) signal(SIGTERM, on_signal);
-	status = names_a_case() ? explore_once(&simulator, &what, &report)
-							: explore_small_cases(&simulator, &what, &report);
+	status = opt.bench        ? bench(&simulator, &what, &report)
+			 : names_a_case() ? explore_once(&simulator, &what, &report)
+							  : explore_small_cases(&simulator, &what, &report);
 	simulator_close(&simulator);
 	return status;
 }

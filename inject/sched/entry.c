@@ -44,11 +44,22 @@ replay(const ExploreConfig *config, ExploreReport *report)
 	report->schedule = *config->schedule;
 }
 
+static double
+processor_now(void)
+{
+	struct timespec now;
+
+	(void) clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return (double) now.tv_sec + (double) now.tv_nsec * 1e-9;
+}
+
 bool holdfast_explore(int abi, const ExploreConfig *config, ExploreReport *report);
 
 __attribute__((visibility("default"))) bool
 holdfast_explore(int abi, const ExploreConfig *config, ExploreReport *report)
 {
+	double processor;
+
 	if (abi != EXPLORE_ABI)
 		return false;
 	__builtin_memset(report, 0, sizeof(*report));
@@ -57,6 +68,7 @@ holdfast_explore(int abi, const ExploreConfig *config, ExploreReport *report)
 		report->end = EXPLORE_BAD_CONFIG;
 		return true;
 	}
+	processor = processor_now();
 	sim_start();
 	switch (config->strategy)
 	{
@@ -73,10 +85,14 @@ holdfast_explore(int abi, const ExploreConfig *config, ExploreReport *report)
 		case EXPLORE_REPLAY:
 			replay(config, report);
 			break;
+		case EXPLORE_FLOOR:
+			sim_measure_switches(report);
+			break;
 		case EXPLORE_REAL:
 			sim_run_real(config, report);
 			break;
 	}
+	report->processor_seconds = processor_now() - processor;
 	sim_close();
 	return true;
 }

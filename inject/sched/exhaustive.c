@@ -399,6 +399,7 @@ learn(const ExploreConfig *config, ExploreReport *report)
 	walk.seed = 1;
 	walk.progress = NULL;
 	sim.coarse = false;
+	sim.learns = true;
 	sim_walk(&walk, report);
 	if (report->signature != NULL)
 		return;

@@ -25,6 +25,7 @@ typedef enum ExploreStrategy
 	EXPLORE_PREEMPTIONS,
 	EXPLORE_REPLAY, /* the given schedule, simulated */
 	EXPLORE_REAL,   /* the given schedule, on real processes */
+	EXPLORE_FLOOR,  /* nothing but switches of stacks, there and back; counted as steps */
 } ExploreStrategy;
 
 /* One move: what, by whom. */
@@ -85,7 +86,7 @@ typedef struct ExploreReport
 	uint64_t states, transitions, crash_transitions, terminals, undecided;
 	uint64_t schedules, steps;
 	uint32_t depth_max, stack_max;
-	double seconds;
+	double seconds, processor_seconds;
 	double miss_probability; /* PCT: that a bug of the given depth was not hit, at most */
 	uint64_t bytes;
 	char problem[160];

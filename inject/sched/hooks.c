@@ -123,7 +123,7 @@ is_lock_word(const volatile void *address)
 static inline void
 stop_before(const volatile void *address, SimStop stop)
 {
-	bool conflicts = has_conflicts(address, stop != STOP_READ);
+	bool conflicts = !sim.learns || has_conflicts(address, stop != STOP_READ);
 
 	if (!sim_looks(stop))
 		return;
@@ -139,6 +139,9 @@ static inline void
 before(const volatile void *address, SimStop stop)
 {
 	if (!sim.running || !sim_is_shared((const void *) address))
+		return;
+	/* The hundred looks of a spin. */
+	if (sim.looks_without_stopping && stop == STOP_READ && !sim.learns)
 		return;
 	if (is_stop(address, stop != STOP_READ))
 		stop_before(address, stop);

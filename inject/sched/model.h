@@ -200,6 +200,7 @@ typedef struct Sim
 	int workers;
 	SimProcess process[SIM_PROCESSES];
 	bool running; /* hooks are live */
+	bool walking; /* states are not compared: no hashes, no clean stacks */
 	bool real;    /* processes are processes, stops wait for the baton */
 	int current;
 	void *engine_sp;
@@ -224,6 +225,7 @@ typedef struct Sim
 
 	/* coarse: accesses that conflict with nobody's are passed through; a step counts how many */
 	bool coarse, widened;
+	bool learns; /* takes note of who reads and writes what */
 	uint32_t passed;
 	const volatile void *just_read;
 	uint8_t readers[SIM_WORDS], writers[SIM_WORDS]; /* bit per process */

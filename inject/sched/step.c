@@ -203,7 +203,8 @@ keep_image(int process)
 	__builtin_memset(image->tls, 0, sizeof(image->tls));
 	__builtin_memcpy(image->tls, sim.tls, sim.tls_size);
 	__builtin_memcpy(image->bytes, process_sp, size);
-	image_hash(image, process);
+	if (!sim.walking)
+		image_hash(image, process);
 	sim.arena_used += need;
 	sim.process[process].image = image;
 	if (sim.changed_something)
@@ -234,7 +235,8 @@ run(int process, bool impatient)
 	sim.changed_something = image->stop == STOP_ASLEEP || image->stop == STOP_NOT_STARTED ||
 							image->stop == STOP_IDLE || image->stop == STOP_STANDBY;
 	__builtin_memcpy(sim.tls, image->tls, sim.tls_size);
-	__builtin_memset((unsigned char *) image->sp - SIM_STACK_CLEAN, 0, SIM_STACK_CLEAN);
+	if (!sim.walking)
+		__builtin_memset((unsigned char *) image->sp - SIM_STACK_CLEAN, 0, SIM_STACK_CLEAN);
 	sim_switch(&sim.engine_sp, image->sp);
 	sim.impatient = sim.looks_without_stopping = false;
 	if (sim.stop == STOP_SPIN)
@@ -382,7 +384,8 @@ sim_move(SimMove move, int process)
 		outcome = run(process, move == MOVE_TIMEOUT && !asleep);
 	}
 	sim_judge_step();
-	hash_changes();
+	if (!sim.walking)
+		hash_changes();
 	return outcome;
 }
 

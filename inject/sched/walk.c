@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "coroutine.h"
 #include "search.h"
 
 #define STEPS_MAX 20000
@@ -216,6 +217,7 @@ sim_walk(const ExploreConfig *config, ExploreReport *report)
 
 	walk = (Walk){.config = config, .report = report, .random = config->seed};
 	report->end = EXPLORE_COMPLETE;
+	sim.walking = true;
 	for (int p = 0; p < sim.processes; p++)
 		start_mark[p] = sim_mark(p);
 	for (uint64_t i = 0; i < config->schedules && violation == SIM_NOTHING; i++)
@@ -244,9 +246,37 @@ sim_walk(const ExploreConfig *config, ExploreReport *report)
 		if (violation == SIM_NOTHING)
 			back_to_start();
 	}
+	sim.walking = false;
 	report->transitions = report->steps;
 	report->miss_probability = config->depths > 0 ? exp(log_miss) : 1;
 	report->seconds = sim_now() - start;
 	if (violation != SIM_NOTHING)
 		sim_report_finding(report, walk.move, walk.count, violation);
+}
+
+/* ---- the floor ---- */
+
+static void *bounce_sp, *measure_sp;
+
+static void
+bounce(void)
+{
+	for (;;)
+		sim_switch(&bounce_sp, measure_sp);
+}
+
+void
+sim_measure_switches(ExploreReport *report)
+{
+	double start = sim_now();
+
+	bounce_sp = sim_new_stack(sim_world->stack[0], SIM_STACK_SIZE, bounce);
+	do
+	{
+		for (int i = 0; i < 100000; i++)
+			sim_switch(&measure_sp, bounce_sp);
+		report->steps += 100000;
+		report->seconds = sim_now() - start;
+	} while (report->seconds < 0.5);
+	report->end = EXPLORE_COMPLETE;
 }

@@ -70,3 +70,8 @@ token()
 	run "$HOLDFAST" replay "$sound"
 	[[ $status -eq 0 || $status -eq 5 ]]
 }
+
+@test "rates beside their floor" {
+	run -0 --separate-stderr "$HOLDFAST" explore --bench --json -
+	jq -e '.rates | length >= 6 and all(.per_second > 0)' <<<"$output"
+}
