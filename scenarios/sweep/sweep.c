@@ -42,6 +42,7 @@ typedef struct Pass
 	const SweepConfig *config;
 	Sweep *sweep;
 	uint64_t started_ns;
+	bool ours; /* all rows: second deaths are in the part that has seen the recovery of the first */
 } Pass;
 
 static SweepRow *
@@ -114,8 +115,8 @@ run_items(const Pass *pass, RunnerItem *items, size_t count, unsigned attempt)
 		.selection = &selection,
 		.jobs = config->jobs ? config->jobs : default_jobs(),
 		.seed = config->seed + attempt,
-		.shard_index = config->shard_index,
-		.shard_count = config->shard_count,
+		.shard_index = pass->ours ? 0 : config->shard_index,
+		.shard_count = pass->ours ? 0 : config->shard_count,
 		.budget_ms = budget_left(pass),
 		.listener = take_result,
 		.listener_arg = (void *) pass,
@@ -268,10 +269,11 @@ forget_observations(Sweep *sweep)
 }
 
 static RunnerOutcome
-run_second(const Pass *pass)
+run_second(Pass *pass)
 {
 	size_t firsts = pass->sweep->count;
 
+	pass->ours = true;
 	if (!sweep_make_second_rows(pass->config, pass->sweep))
 		return RUNNER_INTERNAL;
 	return run_rows_until_fired(pass, firsts);

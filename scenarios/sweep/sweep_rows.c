@@ -244,7 +244,6 @@ sweep_make_second_rows(const SweepConfig *config, Sweep *sweep)
 {
 	static const Observed *candidate[OBSERVED_MAX];
 	size_t firsts = sweep->count;
-	size_t turn = 0;
 
 	for (size_t i = 0; i < firsts; i++)
 	{
@@ -256,9 +255,9 @@ sweep_make_second_rows(const SweepConfig *config, Sweep *sweep)
 		chosen = config->depth == SWEEP_SECOND_ALL || count < SECONDS_PER_FIRST ? count
 																				: SECONDS_PER_FIRST;
 		sweep->second_possible += count;
-		/* Each first takes up where the last left off: all second places have their turn. */
+		/* Each first begins elsewhere, so that all second places have their turn; by its place alone, as in other parts. */
 		for (size_t k = 0; k < chosen; k++)
-			if (!add_second(sweep, i, candidate[turn++ % count]))
+			if (!add_second(sweep, i, candidate[(i * SECONDS_PER_FIRST + k) % count]))
 				return false;
 	}
 	return true;
