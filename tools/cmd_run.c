@@ -179,9 +179,12 @@ print_summary(RunView *view, const RunnerSummary *summary, RunnerOutcome outcome
 }
 
 static int
-write_files(const RunView *view, const RunInfo *info)
+write_files(RunView *view, const RunInfo *info)
 {
-	bool written = campaign_write_file(opt.json, results_write_json, &view->results, info);
+	bool written;
+
+	results_sort(&view->results);
+	written = campaign_write_file(opt.json, results_write_json, &view->results, info);
 
 	written = campaign_write_file(opt.junit, results_write_junit, &view->results, info) && written;
 	written = campaign_write_file(opt.tap, results_write_tap, &view->results, info) && written;

@@ -24,10 +24,8 @@ need_jansson()
 	run_part one --shard 1/3
 	run_part two --shard 2/3
 	run_part three --shard 3/3
-	run -0 "$HOLDFAST" merge all -o whole
 	run -0 "$HOLDFAST" merge three one two -o parts --junit junit --tap tap
-	same_but_for_times whole parts
-	jq -e --slurpfile all all '(.cases | length) == ($all[0].cases | length) and .summary.pass == $all[0].summary.pass' parts
+	same_but_for_times all parts
 	xmllint --noout junit
 	grep -qx "1..$(jq '.cases | length' parts)" tap
 }

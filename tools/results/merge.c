@@ -114,38 +114,6 @@ results_merge(ResultsFile *whole, ResultsFile *part, char problem[RESULTS_PROBLE
 
 /* ---- concluding ---- */
 
-static int
-compare_texts(const ScenarioText *a, const ScenarioText *b)
-{
-	size_t shorter = a->length < b->length ? a->length : b->length;
-	int order = shorter > 0 ? memcmp(a->bytes, b->bytes, shorter) : 0;
-
-	return order != 0 ? order : (a->length > b->length) - (a->length < b->length);
-}
-
-/* A total order but for times, so that no order of the parts shows. */
-static int
-compare_cases(const void *left, const void *right)
-{
-	const ScenarioResult *a = left;
-	const ScenarioResult *b = right;
-	int order = strcmp(a->scenario, b->scenario);
-
-	if (order == 0)
-		order = strcmp(a->case_name, b->case_name);
-	if (order == 0)
-		order = (int) a->status - (int) b->status;
-	if (order == 0)
-		order = strcmp(a->replay != NULL ? a->replay : "", b->replay != NULL ? b->replay : "");
-	if (order == 0)
-		order = compare_texts(&a->message, &b->message);
-	if (order == 0)
-		order = compare_texts(&a->detail, &b->detail);
-	if (order == 0)
-		order = (a->milliseconds > b->milliseconds) - (a->milliseconds < b->milliseconds);
-	return order;
-}
-
 static bool
 same_case(const ScenarioResult *a, const ScenarioResult *b)
 {
@@ -165,8 +133,7 @@ results_conclude(ResultsFile *whole)
 	ResultList *list = &whole->list;
 	size_t flaky = 0, broken = 0;
 
-	if (list->count > 1)
-		qsort(list->item, list->count, sizeof(*list->item), compare_cases);
+	results_sort(list);
 	for (size_t from = 0, next; from < list->count; from = next)
 	{
 		size_t by_status[SCENARIO_STATUS_COUNT] = {0};

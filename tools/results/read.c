@@ -240,6 +240,8 @@ take_file(const Reader *reader, json_t *root)
 	uint64_t version;
 	size_t index;
 
+	if (json_is_object(root) && json_object_get(root, "cases") == NULL)
+		return refuse(reader, "it has no cases: it is none of holdfast run --json");
 	if (!is_object(reader, root, "the file", keys) ||
 		!take_count(reader, root, "the file", "schema_version", UINT32_MAX, &version))
 		return false;

@@ -25,6 +25,9 @@ typedef struct ResultList
 void results_add(ResultList *list, const ScenarioResult *result);
 void results_free(ResultList *list);
 
+/* By scenario and name: cases end in any order, files of two runs are to be compared. */
+void results_sort(ResultList *list);
+
 typedef struct RunInfo
 {
 	uint64_t seed;
