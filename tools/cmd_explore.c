@@ -25,7 +25,7 @@
 
 static struct
 {
-	const char *program, *mutant, *pct, *json, *junit, *tap, *policy, *bundle;
+	const char *program, *mutant, *pct, *preemptions, *json, *junit, *tap, *policy, *bundle;
 	uint64_t processes, crashes, recoverer_crashes, timeouts, schedules, seed, memory_mib,
 		budget_ms;
 	bool exhaustive, random, no_timeouts, no_supervisor, fine, list, quiet, no_bundle, bench;
@@ -55,6 +55,8 @@ explore_options(void)
 		 "of the tranche: repair (default) or poison"},
 		{"--fine", OPTION_FLAG, &opt.fine, NULL, "stop at the queue's plain links, too"},
 		{"--exhaustive", OPTION_FLAG, &opt.exhaustive, NULL, "every schedule (the default)"},
+		{"--preemptions", OPTION_STRING, &opt.preemptions, "N",
+		 "every schedule in which a process that could go on is interrupted at most N times"},
 		{"--random", OPTION_FLAG, &opt.random, NULL, "random schedules"},
 		{"--pct", OPTION_STRING, &opt.pct, "D[,D...]",
 		 "priority schedules for bugs of these depths"},
@@ -160,8 +162,13 @@ read_case(ExploreCase *what)
 	if (opt.policy != NULL && strcmp(opt.policy, "repair") != 0 &&
 		strcmp(opt.policy, "poison") != 0)
 		return usage_error("--policy is repair or poison, not \"%s\"", opt.policy);
-	if (opt.exhaustive + opt.random + (opt.pct != NULL) > 1)
-		return usage_error("--exhaustive, --random and --pct exclude each other");
+	if (opt.exhaustive + opt.random + (opt.pct != NULL) + (opt.preemptions != NULL) > 1)
+		return usage_error("--exhaustive, --preemptions, --random and --pct exclude each other");
+	if (opt.preemptions != NULL &&
+		(strlen(opt.preemptions) > 2 ||
+		 strspn(opt.preemptions, "0123456789") != strlen(opt.preemptions) ||
+		 opt.preemptions[0] == '\0'))
+		return usage_error("--preemptions wants a number up to 99, not \"%s\"", opt.preemptions);
 	if (opt.pct != NULL && !read_depths(config))
 		return usage_error("--pct wants depths of 1 to 16, as in 3,4,5, not \"%s\"", opt.pct);
 	if (opt.mutant != NULL)
@@ -169,9 +176,12 @@ read_case(ExploreCase *what)
 	if (opt.seed == 0 && (opt.random || opt.pct != NULL) &&
 		getrandom(&opt.seed, sizeof(opt.seed), 0) == sizeof(opt.seed))
 		opt.seed &= UINT32_MAX;
-	config->strategy = opt.random        ? EXPLORE_RANDOM
-					   : opt.pct != NULL ? EXPLORE_PCT
-										 : EXPLORE_EXHAUSTIVE;
+	config->strategy = opt.random                ? EXPLORE_RANDOM
+					   : opt.pct != NULL         ? EXPLORE_PCT
+					   : opt.preemptions != NULL ? EXPLORE_PREEMPTIONS
+												 : EXPLORE_EXHAUSTIVE;
+	config->preemptions =
+		opt.preemptions != NULL ? (unsigned) strtoul(opt.preemptions, NULL, 10) : 0;
 	config->crashes = (unsigned) opt.crashes;
 	config->recoverer_crashes = (unsigned) opt.recoverer_crashes;
 	config->timeouts = (unsigned) opt.timeouts;
@@ -225,7 +235,10 @@ exit_code(ExploreEnd end)
 static const char *
 strategy_name(ExploreStrategy strategy)
 {
-	return strategy == EXPLORE_RANDOM ? "random" : strategy == EXPLORE_PCT ? "pct" : "exhaustive";
+	return strategy == EXPLORE_RANDOM        ? "random"
+		   : strategy == EXPLORE_PCT         ? "pct"
+		   : strategy == EXPLORE_PREEMPTIONS ? "preemptions"
+											 : "exhaustive";
 }
 
 static double
@@ -244,7 +257,9 @@ print_figures(FILE *out, const ExploreCase *what, const ExploreReport *report)
 				   what->program, what->mutant[0] != '\0' ? " with " : "", what->mutant,
 				   strategy_name(config->strategy), config->crashes, config->recoverer_crashes,
 				   config->timeouts, config->supervisor ? "" : ", no supervisor");
-	if (config->strategy == EXPLORE_EXHAUSTIVE)
+	if (config->strategy == EXPLORE_PREEMPTIONS)
+		(void) fprintf(out, "within %u preemptions, ", config->preemptions);
+	if (config->strategy == EXPLORE_EXHAUSTIVE || config->strategy == EXPLORE_PREEMPTIONS)
 		(void) fprintf(out,
 					   "%s: %" PRIu64 " states, %" PRIu64 " transitions (%" PRIu64
 					   " of them faults), %" PRIu64
@@ -367,6 +382,8 @@ write_json(const ExploreCase *what, const ExploreReport *report, const char *tok
 	json_string(&json, "program", what->program);
 	json_string(&json, "mutant", what->mutant[0] != '\0' ? what->mutant : NULL);
 	json_string(&json, "strategy", strategy_name(config->strategy));
+	if (config->strategy == EXPLORE_PREEMPTIONS)
+		json_uint(&json, "preemptions", config->preemptions);
 	json_uint(&json, "processes", (uint64_t) config->workers);
 	json_uint(&json, "crashes", config->crashes);
 	json_uint(&json, "recoverer_crashes", config->recoverer_crashes);

@@ -31,6 +31,8 @@ typedef struct Frame
 	uint8_t steps;    /* successors by steps */
 	uint8_t spinning; /* bit per process */
 	uint8_t nopen;
+	int8_t last;         /* who ran last and could go on; -1: changing over is free */
+	uint8_t preemptions; /* spent so far */
 	uint32_t open[SIM_PROCESSES * 2];
 } Frame;
 
@@ -48,7 +50,10 @@ typedef struct Search
 	size_t edges;
 	bool faults; /* deaths and time-outs are explored */
 	bool timeouts_count;
-	bool stop_at_end; /* only whether the end is reachable is asked */
+	bool stop_at_end;     /* only whether the end is reachable is asked */
+	int most_preemptions; /* -1: no bound */
+	int8_t last;          /* of the state that is arrived at */
+	uint8_t preemptions;
 	ExploreReport *report;
 } Search;
 
@@ -90,6 +95,21 @@ search_close(Search *search)
 
 /* ---- moves of a state, in a fixed order ---- */
 
+/* Is it a preemption to go on with `process`?  Not when who ran last ended, sleeps, waits in a loop or died. */
+static bool
+is_preemption(const Frame *frame, int process)
+{
+	return frame->last >= 0 && process != frame->last && sim_can_step(frame->last) &&
+		   !(frame->spinning >> frame->last & 1);
+}
+
+static bool
+is_too_dear(const Search *search, const Frame *frame, int process)
+{
+	return search->most_preemptions >= 0 && is_preemption(frame, process) &&
+		   frame->preemptions >= search->most_preemptions;
+}
+
 static bool
 next_move(const Search *search, Frame *frame, SimMove *move, int *process)
 {
@@ -97,12 +117,13 @@ next_move(const Search *search, Frame *frame, SimMove *move, int *process)
 
 	while (frame->choice < 3 * n)
 	{
-		int p = frame->choice % n;
+		/* Who ran last comes first: whether it can go on decides what changing over costs. */
+		int p = (frame->choice + (frame->last > 0 ? frame->last : 0)) % n;
 		int kind = frame->choice / n;
 
 		frame->choice++;
 		*process = p;
-		if (kind == 0 && sim_can_step(p))
+		if (kind == 0 && sim_can_step(p) && !is_too_dear(search, frame, p))
 		{
 			*move = MOVE_STEP;
 			return true;
@@ -267,8 +288,16 @@ arrive(Search *search, Frame *parent, const SimMark *mark, uint8_t move, bool co
 	uint32_t number;
 	bool is_new;
 
-	if (!table_find(&search->table, sim_state_hash(), &number, &is_new) ||
-		search->frames == FRAMES_MAX)
+	SimHash hash = sim_state_hash();
+
+	/* With a bound, how much of it is spent, and who may go on for nothing, is part of the state. */
+	if (search->most_preemptions >= 0)
+	{
+		hash.a += (uint64_t) (search->last + 2) * UINT64_C(0x9e3779b97f4a7c15) +
+				  search->preemptions * UINT64_C(0xd1b54a32d192ed03);
+		hash.b ^= hash.a >> 7;
+	}
+	if (!table_find(&search->table, hash, &number, &is_new) || search->frames == FRAMES_MAX)
 		return false;
 	if (counts && parent != NULL)
 		parent->steps++;
@@ -283,6 +312,8 @@ arrive(Search *search, Frame *parent, const SimMark *mark, uint8_t move, bool co
 	search->table.state[number].parent = parent != NULL ? parent->state : 0;
 	search->table.state[number].move = move;
 	push(search, number, mark != NULL ? mark : &(SimMark){.process = -1}, move, counts);
+	search->frame[search->frames - 1].last = search->last;
+	search->frame[search->frames - 1].preemptions = search->preemptions;
 	return true;
 }
 
@@ -319,6 +350,8 @@ depth_first(Search *search, const ExploreConfig *config)
 	uint64_t work = 0;
 
 	report->end = EXPLORE_COMPLETE;
+	search->last = -1;
+	search->preemptions = 0;
 	if (!arrive(search, NULL, NULL, 0, false))
 		report->end = EXPLORE_CUT_MEMORY;
 	while (search->frames > 0 && report->end == EXPLORE_COMPLETE && (!sim.widened || !sim.coarse))
@@ -356,8 +389,11 @@ depth_first(Search *search, const ExploreConfig *config)
 				report->end = EXPLORE_CUT_MEMORY;
 			break;
 		}
+		search->preemptions =
+			(uint8_t) (frame->preemptions + (move == MOVE_STEP && is_preemption(frame, process)));
 		mark = sim_mark(process);
 		outcome = sim_move(move, process);
+		search->last = (int8_t) (move == MOVE_KILL || outcome == OUTCOME_SPUN ? -1 : process);
 		if (move == MOVE_STEP)
 			report->transitions++;
 		else
@@ -417,7 +453,12 @@ sim_search(const ExploreConfig *config, ExploreReport *report)
 	learn(config, report);
 	while (report->signature == NULL)
 	{
-		Search search = {.report = report, .faults = true, .timeouts_count = !config->supervisor};
+		Search search = {.report = report,
+						 .faults = true,
+						 .timeouts_count = !config->supervisor,
+						 .most_preemptions = config->strategy == EXPLORE_PREEMPTIONS
+												 ? (int) config->preemptions
+												 : -1};
 		uint32_t doomed;
 
 		if (!search_open(&search, config->memory_limit))
@@ -450,7 +491,7 @@ sim_can_end(uint64_t memory_limit)
 {
 	static ExploreReport report; /* large, and nobody reads it */
 	ExploreConfig config = {.memory_limit = memory_limit};
-	Search search = {.report = &report, .stop_at_end = true};
+	Search search = {.report = &report, .stop_at_end = true, .most_preemptions = -1};
 	bool can;
 
 	__builtin_memset(&report, 0, offsetof(ExploreReport, problem));

@@ -32,6 +32,13 @@ token()
 	[[ $output == *'missed with probability'* ]]
 }
 
+@test "three processes and a death, within a preemption" {
+	run -0 "$HOLDFAST" explore --processes 3 --crashes 1 --preemptions 1
+	[[ $output == *'within 1 preemptions, complete:'* ]]
+	run -2 "$HOLDFAST" explore --preemptions x
+	run -2 "$HOLDFAST" explore --preemptions 1 --random
+}
+
 @test "what is cut short says so: exit 5" {
 	run -5 "$HOLDFAST" explore --program S,S,X --crashes 1 --memory-limit 4
 	[[ $output == *incomplete* ]]
