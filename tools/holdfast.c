@@ -176,6 +176,14 @@ unknown_option(const Command *command, const Option *options, const char *word, 
 	return usage_error("%s has no option %s%s", command->name, given, did_you_mean(given, names));
 }
 
+/* `--json` at the end, or before another option, has no file: it is for standard output, as where it is a flag. */
+static bool
+is_json_to_stdout(const Option *option, char **argv, int argc, int at)
+{
+	return strcmp(option->name, "--json") == 0 &&
+		   (at + 1 >= argc || (argv[at + 1][0] == '-' && argv[at + 1][1] != '\0'));
+}
+
 static int
 read_option(const Command *command, const Option *options, char **argv, int argc, int *at)
 {
@@ -190,6 +198,9 @@ read_option(const Command *command, const Option *options, char **argv, int argc
 		return unknown_option(command, options, word, length);
 	if (option->kind == OPTION_FLAG && value != NULL)
 		return usage_error("%.*s takes no value", (int) length, word);
+	if (option->kind == OPTION_STRING && value == NULL &&
+		is_json_to_stdout(option, argv, argc, *at))
+		value = "-";
 	if (option->kind != OPTION_FLAG && value == NULL)
 	{
 		if (*at + 1 >= argc)

@@ -2,7 +2,7 @@
 load helper
 
 @test "an acquire: every instruction with its outcome, no failure" {
-	run -0 --separate-stderr "$HOLDFAST" step lwlock-acquire-exclusive --json -
+	run -0 --separate-stderr "$HOLDFAST" step lwlock-acquire-exclusive --json
 	jq -e '.schema_version == 1 and .failures == 0 and .instructions > 20 and .kills == .states' <<<"$output"
 	jq -e '.subjects[0] | (.instruction | map(.times // 1) | add) == .instructions' <<<"$output"
 	jq -e 'all(.subjects[0].instruction[]; .outcome == "killed and recovered")' <<<"$output"
@@ -13,9 +13,9 @@ load helper
 	fi
 }
 
-@test "every lock subject, a slot, recovery of a sharer: no failure, reports agree" {
+@test "every lock subject, a slot given back, the index: no failure, reports agree" {
 	out=$BATS_TEST_TMPDIR
-	run -0 "$HOLDFAST" step 'lwlock*' init-process recover-shared --json "$out/json" --junit "$out/junit" --tap "$out/tap"
+	run -0 "$HOLDFAST" step 'lwlock*' proc-kill shmem-init-struct --json "$out/json" --junit "$out/junit" --tap "$out/tap"
 	count=$(jq '.subjects | length' "$out/json")
 	[[ $count -ge 20 ]]
 	jq -e '.failures == 0 and .findings == []' "$out/json"
@@ -24,7 +24,7 @@ load helper
 }
 
 @test "a data directory: whoever dies over the lockfile, the next server starts" {
-	run -0 "$HOLDFAST" step 'lockfile-*' exit --quiet
+	run -0 "$HOLDFAST" step lockfile-append lockfile-unlink exit --quiet
 	[[ $output == *" 0 failures"* ]]
 }
 
@@ -64,4 +64,9 @@ load helper
 	run -2 "$HOLDFAST" step --engine abacus
 	run -0 "$HOLDFAST" step --list
 	[[ $output == *recover-shared* ]]
+}
+
+@test "the rates, beside bare steps" {
+	run -0 --separate-stderr "$HOLDFAST" step --bench --json
+	jq -e '.schema_version == 1 and all(.engines[]; .instructions_per_second > 0 and .ratio > 0.1)' <<<"$output"
 }
