@@ -62,4 +62,9 @@ load helper
 	cmp one other
 	TEST_SHARD_INDEX=4 TEST_TOTAL_SHARDS=4 run "$HOLDFAST" run --list 'a*'
 	[[ $status -eq 2 && $output == *TEST_SHARD_INDEX* ]]
+	CI_NODE_INDEX=1 run "$HOLDFAST" run --list 'a*'
+	[[ $status -eq 2 && $output == *CI_NODE_TOTAL* ]]
+	CI_NODE_TOTAL=1 "$HOLDFAST" run --list 'a*' >one
+	"$HOLDFAST" run --list 'a*' >other
+	cmp one other
 }
