@@ -140,8 +140,8 @@ before(const volatile void *address, SimStop stop)
 {
 	if (!sim.running || !sim_is_shared((const void *) address))
 		return;
-	/* The hundred looks of a spin. */
-	if (sim.looks_without_stopping && stop == STOP_READ && !sim.learns)
+	/* The hundred looks of a spin, at what its first look has read already. */
+	if (sim.looks_without_stopping && stop == STOP_READ)
 		return;
 	if (is_stop(address, stop != STOP_READ))
 		stop_before(address, stop);

@@ -18,7 +18,9 @@
 #include "model.h"
 #include "report.h"
 
-#define NAPS_OF_PATIENCE 256 /* more than any loop takes until it asks who is dead, or gives up */
+/* More than any loop takes until it asks who is dead; and, where time passes, until it gives up. */
+#define NAPS_TO_ASK     24
+#define NAPS_TO_GIVE_UP 256
 
 /* ---- waiting in a loop ---- */
 
@@ -97,7 +99,7 @@ sim_nanosleep(const struct timespec *request, struct timespec *left)
 	/* Time passes only where the schedule says so: a loop that asks for it may then give up. */
 	if (sim.timed_out)
 		sim_set(clock, *clock + nanoseconds(request));
-	if (++sim.naps > NAPS_OF_PATIENCE)
+	if (++sim.naps > (sim.timed_out ? NAPS_TO_GIVE_UP : NAPS_TO_ASK))
 	{
 		sim.impatient = sim.looks_without_stopping = false;
 		sim_stop_here(STOP_SPIN, NULL);
