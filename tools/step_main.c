@@ -396,7 +396,7 @@ run_subject(const Arguments *arguments)
 
 /* ---- rates ---- */
 
-#define BENCH_STEPS  200000
+#define BENCH_STEPS  20000
 #define BENCH_ROUNDS 5
 
 static unsigned char bench_bytes[64 * 1024] __attribute__((aligned(64)));
@@ -435,7 +435,7 @@ bench_engine(JsonWriter *json, StepEngine engine, StepTrace *trace)
 
 	for (int i = 0; i < BENCH_ROUNDS; i++)
 	{
-		bare[i] = step_bare_rate(engine, BENCH_STEPS / 4);
+		bare[i] = step_bare_rate(engine, BENCH_STEPS / 2);
 		if (step_run(&plan, trace) != STEP_FINISHED || trace->nanoseconds == 0)
 			return false;
 		full[i] = trace->instructions * 1e9 / (double) trace->nanoseconds;

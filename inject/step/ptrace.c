@@ -230,11 +230,11 @@ outcome_of(Move move, int status)
 	return WIFEXITED(status) ? STEP_FINISHED : STEP_DIED;
 }
 
-/* To behind so many system calls. */
+/* To behind the n-th system call of that number. */
 static bool
-run_syscalls(Tracer *tracer, uint32_t count, StepOutcome *outcome)
+run_syscalls(Tracer *tracer, int32_t number, uint32_t times, StepOutcome *outcome)
 {
-	for (uint32_t i = 0; i < count; i++)
+	for (uint32_t seen = 0; seen < times;)
 	{
 		MachineState state = {0};
 		Move move = resume(tracer, PTRACE_SYSCALL);
@@ -250,6 +250,7 @@ run_syscalls(Tracer *tracer, uint32_t count, StepOutcome *outcome)
 			return false;
 		}
 		after_syscall(tracer, &state, state.entered, NULL);
+		seen += state.entered == number;
 	}
 	return true;
 }
@@ -347,7 +348,7 @@ quick_kill(Tracer *tracer)
 			run_that_one(tracer, &outcome);
 		return outcome;
 	}
-	if (run_syscalls(tracer, plan->kill_syscalls, &outcome))
+	if (run_syscalls(tracer, plan->kill_syscall, plan->kill_syscalls, &outcome))
 		(void) step_changes(tracer, plan->kill_changes, &outcome);
 	return outcome;
 }

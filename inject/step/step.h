@@ -101,11 +101,13 @@ typedef struct StepPlan
 	StepRegion region; /* base NULL: the first segment that the victim attaches (ptrace only) */
 	bool record_from_sleep; /* events before the first FUTEX_WAIT are not counted */
 	bool quick; /* kill runs: system calls before the last one are not stepped (ptrace only) */
-	uint64_t kill_after;    /* event number, or STEP_KILL_NEVER */
-	uint64_t kill_address;  /* quick: after the instruction there has run ... */
-	uint32_t kill_times;    /* ... so many times.  0: by the following */
-	uint32_t kill_syscalls; /* quick: so many of the events up to it are system calls ... */
-	uint32_t kill_changes;  /* ... and it is this many changes after the last of them */
+	uint64_t kill_after;   /* event number, or STEP_KILL_NEVER */
+	uint64_t kill_address; /* quick: after the instruction there has run ... */
+	uint32_t kill_times;   /* ... so many times.  0: by the following */
+	int32_t kill_syscall;  /* quick: after the system call of that number ... */
+	uint32_t
+		kill_syscalls;     /* ... was made so many times (how often others are made may vary) ... */
+	uint32_t kill_changes; /* ... and it is this many changes after the last of them */
 	bool hold; /* instead of killing: leave it stopped there, detached; see step_held_pid() */
 	uint64_t deadline_ms;
 } StepPlan;

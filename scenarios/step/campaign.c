@@ -72,6 +72,15 @@ prepare(void *arg)
 	return story->subject->prepare == NULL || story->subject->prepare(&story->world);
 }
 
+static void
+remember_shape(const Story *story)
+{
+	StepCampaign *campaign = story->campaign;
+
+	if (campaign->shapes < STEP_SHAPES_MAX)
+		campaign->shape[campaign->shapes++] = startup_shape(story->options->directory);
+}
+
 static bool
 scene(void *arg)
 {
@@ -80,6 +89,8 @@ scene(void *arg)
 
 	if (!world_scene(&story->world))
 		return false;
+	if (story->state == NULL && story->subject->setting == PLACE_DIRECTORY)
+		remember_shape(story);
 	if (story->state == NULL && story->world.base != NULL && story->world.size <= STEP_IMAGE_MAX)
 	{
 		campaign->image_size = story->world.size;
@@ -109,6 +120,7 @@ outside(void *arg)
 {
 	const Story *story = arg;
 
+	remember_shape(story);
 	return startup_fingerprint(story->options->directory);
 }
 
@@ -125,6 +137,25 @@ aim(const Story *story, StepPlan *plan)
 	plan->kill_address = instruction[last - 1].address;
 	for (uint32_t i = 0; i < last; i++)
 		plan->kill_times += instruction[i].address == plan->kill_address;
+}
+
+/*
+ * By the last system call before it: how often it looks whether a dead process is gone, or its segment, is not the same each
+ * time, but what it does to files and segments is.
+ */
+static void
+aim_at_syscall(const Story *story, StepPlan *plan)
+{
+	const StepInstruction *instruction = story->record->instruction;
+	uint32_t last = story->state->instruction;
+
+	while (last > 0 && instruction[last - 1].syscall == STEP_NO_SYSCALL)
+		last--;
+	if (last == 0)
+		return;
+	plan->kill_syscall = instruction[last - 1].syscall;
+	for (uint32_t i = 0; i < last; i++)
+		plan->kill_syscalls += instruction[i].syscall == plan->kill_syscall;
 }
 
 static StepPlan
@@ -153,7 +184,8 @@ plan_of(Story *story)
 		plan.quick = locks ? step_has_breakpoints() : story->campaign->string_changes == 0;
 		if (locks && plan.quick)
 			aim(story, &plan);
-		plan.kill_syscalls = story->state->syscalls;
+		if (!locks)
+			aim_at_syscall(story, &plan);
 		plan.kill_changes = story->state->changes;
 	}
 	return plan;
@@ -342,7 +374,10 @@ is_that_state(Story *story)
 	bool same;
 
 	if (story->subject->setting != PLACE_LOCKS)
-		return true;
+		return story->state->syscalls >= campaign->shapes ||
+			   startup_shape(story->options->directory) ==
+				   campaign->shape[story->state->syscalls] ||
+			   world_complain(&story->world, "the directory is not as it was recorded");
 	image = malloc(STEP_IMAGE_MAX);
 	if (image == NULL)
 		return false;

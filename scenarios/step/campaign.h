@@ -16,6 +16,7 @@
 #include "step/world.h"
 
 #define STEP_STATES_MAX 8192
+#define STEP_SHAPES_MAX 8192
 #define STEP_IMAGE_MAX  (512 * 1024)
 
 typedef enum StepVerdict
@@ -47,7 +48,10 @@ typedef struct StepCampaign
 	uint32_t string_changes; /* a string instruction changed bytes: nothing may be skipped */
 	uint64_t check_ns, kill_ns;
 	uint64_t image_size;
-	char problem[STEP_WHY_SIZE];                   /* the campaign itself went wrong */
+	char problem[STEP_WHY_SIZE]; /* the campaign itself went wrong */
+	uint32_t shapes;
+	uint64_t
+		shape[STEP_SHAPES_MAX]; /* of the directory: before the first system call, and after each */
 	uint32_t state_of_event[STEP_STATES_MAX * 16]; /* index in state */
 	StepState state[STEP_STATES_MAX];
 	unsigned char image[STEP_IMAGE_MAX]; /* the segment when the stepping began */

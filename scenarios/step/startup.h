@@ -27,6 +27,9 @@ void startup_exit(struct StepWorld *world);
 /* All that lies in the directory and all segments of this IPC namespace, in one number. */
 uint64_t startup_fingerprint(const char *directory);
 
+/* The same of what does not depend on PIDs, cookies and times: names, links, emptiness, how many segments. */
+uint64_t startup_shape(const char *directory);
+
 /*
  * The victim is dead: a server must start there as if nothing had been, do its work, and leave nothing but the guard file.
  * False with the reason in the world's stage.
