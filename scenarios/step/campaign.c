@@ -24,7 +24,6 @@
 #include "step/startup.h"
 
 #define FINDINGS_MAX      3      /* then it is clear, and each may cost its whole deadline */
-#define SCENES_MAX        20     /* tries to put peers where they belong, on a loaded machine */
 #define STORY_DEADLINE_MS 150000 /* for all of it: every wait inside has one of its own */
 
 StepCampaign *
@@ -315,7 +314,6 @@ enum
 {
 	STORY_GOOD = 0,
 	STORY_BAD = 1,
-	STORY_AGAIN = 2, /* peers did not come to stand as they should */
 };
 
 static int
@@ -343,8 +341,6 @@ make_record(Story *story)
 	StepPlan plan = plan_of(story);
 	StepOutcome outcome = step_run(&plan, story->trace);
 
-	if (story->world.again)
-		return leave(story, STORY_AGAIN);
 	if (outcome != STEP_FINISHED || story->world.stage->why[0] != '\0' ||
 		story->trace->overflow != 0)
 		return leave(story,
@@ -414,8 +410,6 @@ kill_there(Story *story)
 	StepState *state = story->state;
 	bool good;
 
-	if (world->again)
-		return leave(story, STORY_AGAIN);
 	if (outcome != STEP_KILLED &&
 		!(outcome == STEP_FINISHED && story->subject->setting == PLACE_DIRECTORY))
 		return leave(story, problem(story, step_outcome_name(outcome)));
@@ -452,24 +446,11 @@ run_story(Story *story, int (*kind)(Story *))
 		(void) snprintf(story->state->why, STEP_WHY_SIZE, "the supervisor waits for ever");
 		return STORY_BAD;
 	}
-	if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) <= STORY_AGAIN)
+	if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) <= STORY_BAD)
 		return WEXITSTATUS(status);
 	(void) snprintf(story->campaign->problem, STEP_WHY_SIZE, "a story ended with status %d",
 					status);
 	return STORY_BAD;
-}
-
-static int
-tell(Story *story, int (*kind)(Story *))
-{
-	int code = STORY_AGAIN;
-
-	for (int i = 0; i < SCENES_MAX && code == STORY_AGAIN; i++)
-		code = run_story(story, kind);
-	if (code == STORY_AGAIN)
-		(void) snprintf(story->campaign->problem, STEP_WHY_SIZE,
-						"peers would not stand still: is the machine overloaded?");
-	return code;
 }
 
 static void
@@ -488,7 +469,7 @@ kill_in_state(Story *story, StepState *state)
 	bool failed_before = state->verdict == VERDICT_FAILED;
 
 	story->state = state;
-	if (tell(story, kill_there) != STORY_GOOD && story->campaign->problem[0] != '\0')
+	if (run_story(story, kill_there) != STORY_GOOD && story->campaign->problem[0] != '\0')
 		return false;
 	if (!failed_before && state->verdict == VERDICT_FAILED)
 		story->campaign->failures++;
@@ -502,7 +483,8 @@ campaign_run(StepCampaign *campaign, const StepSubject *subject, const StepOptio
 {
 	StepTrace *scratch = step_trace_make();
 	Story story = {.campaign = campaign, .subject = subject, .options = options, .trace = trace};
-	bool done = scratch != NULL && tell(&story, make_record) == STORY_GOOD && campaign->recorded;
+	bool done =
+		scratch != NULL && run_story(&story, make_record) == STORY_GOOD && campaign->recorded;
 
 	uint32_t confirmed = 0;
 

@@ -3,7 +3,7 @@
  *		See world.h.
  *
  * A peer that waits is stopped by SIGSTOP once it sleeps: its own look-outs at growing intervals would change the segment
- * while the victim is being stepped.  Should one have come first (HANDOFF is set), the world is made anew.
+ * while the victim is being stepped.  What one that came first has asked for (HANDOFF) is taken back.
  */
 #include "step/world.h"
 
@@ -299,10 +299,17 @@ park(StepWorld *world, pid_t pid)
 	while (waitpid(pid, &status, WUNTRACED) < 0)
 		if (errno != EINTR)
 			return false;
-	/* It may have been awake for one of its look-outs just then. */
-	world->again = world->again || proc->wake != WAKE_ASLEEP ||
-				   (__atomic_load_n(&world->lock->state, __ATOMIC_RELAXED) & LW_HANDOFF) != 0;
-	return WIFSTOPPED(status);
+	if (!WIFSTOPPED(status))
+		return false;
+	if (__atomic_load_n(&proc->wake, __ATOMIC_RELAXED) != WAKE_ASLEEP)
+	{
+		/* Awake for one of its look-outs just then: once more. */
+		(void) kill(pid, SIGCONT);
+		return park(world, pid);
+	}
+	/* A look-out that came before asked for the hand-off; it is legal to lose that, and the record begins without. */
+	(void) __atomic_fetch_and(&world->lock->state, ~LW_HANDOFF, __ATOMIC_RELAXED);
+	return true;
 }
 
 static bool
@@ -342,7 +349,7 @@ world_scene(StepWorld *world)
 		reap(world->peer[i], NULL);
 		world->peer[i] = 0;
 	}
-	return !world->again;
+	return true;
 }
 
 bool

@@ -53,7 +53,6 @@ typedef struct StepWorld
 	pid_t peer[STEP_PEERS_MAX];
 	int npeers;
 	bool acted;
-	bool again; /* the scene came out otherwise than it should: make the world anew */
 } StepWorld;
 
 bool world_make(StepWorld *world, const StepSubject *subject, const char *directory);
