@@ -40,13 +40,25 @@ LWLock *bench_lock;
 
 char bench_directory[256];
 
-uint64_t
-bench_now_ns(void)
+static uint64_t
+read_clock(clockid_t clock)
 {
 	struct timespec now;
 
-	(void) clock_gettime(CLOCK_MONOTONIC, &now);
+	(void) clock_gettime(clock, &now);
 	return (uint64_t) now.tv_sec * UINT64_C(1000000000) + (uint64_t) now.tv_nsec;
+}
+
+uint64_t
+bench_now_ns(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+uint64_t
+bench_cpu_ns(void)
+{
+	return read_clock(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 pid_t

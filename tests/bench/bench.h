@@ -49,8 +49,8 @@ typedef enum BenchKind
 } BenchKind;
 
 /*
- * One contender.  It is measured by calling acquire and release, or, where it lives in another program, by asking that
- * program: then the two are NULL.
+ * One contender.  It is measured by calling acquire and release, and alone by pairs, which does both `count` times; or,
+ * where it lives in another program, by asking that program: then the three are NULL.
  */
 typedef struct BenchLock
 {
@@ -59,6 +59,7 @@ typedef struct BenchLock
 	BenchKind kind;
 	void (*acquire)(void);
 	void (*release)(void);
+	void (*pairs)(uint64_t count);
 } BenchLock;
 
 /* Contenders of the mixed load: one that writes for each BENCH_READS_PER_WRITE that read. */
@@ -80,6 +81,7 @@ extern const BenchLock bench_locks[]; /* ends with name NULL */
 extern const BenchMix bench_mixes[];  /* ends with name NULL */
 
 uint64_t bench_now_ns(void);
+uint64_t bench_cpu_ns(void); /* that this process has used */
 
 /* Children: forked with a slot, killed with their parent. */
 pid_t bench_fork(void (*body)(int arg), int arg);

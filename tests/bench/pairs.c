@@ -2,6 +2,8 @@
  * pairs.c
  *		Acquire + release: alone, against each other, and readers among writers.
  *
+ * Alone, the time is the processor's, not the wall's: what else runs on the machine makes it no longer.
+ *
  * Bounds are what the library is meant to reach beside each peer.  Alone they speak of time per pair (at most), under
  * contention of acquisitions per second of all processes together (at least).
  */
@@ -113,13 +115,9 @@ pair_ns(const BenchLock *lock)
 
 	if (lock->acquire == NULL)
 		return pg_pair_ns(lock->kind == BENCH_SHARED, PAIRS_PER_ROUND);
-	start = bench_now_ns();
-	for (int pair = 0; pair < PAIRS_PER_ROUND; pair++)
-	{
-		lock->acquire();
-		lock->release();
-	}
-	return (double) (bench_now_ns() - start) / PAIRS_PER_ROUND;
+	start = bench_cpu_ns();
+	lock->pairs(PAIRS_PER_ROUND);
+	return (double) (bench_cpu_ns() - start) / PAIRS_PER_ROUND;
 }
 
 void
