@@ -27,6 +27,10 @@
 #undef LWLOCK_TRANCHES_MAX
 #define LWLOCK_TRANCHES_MAX 4
 
+/* Spinning is one look here: nothing changes while nobody else moves. */
+#define SPIN_PAUSES_FIRST 1
+#define SPIN_PAUSES_LAST  1
+
 /* cpu_relax() of lwlock_internal.h. */
 #define __builtin_ia32_pause() sim_pause()
 #undef isb

@@ -31,11 +31,15 @@
 #include "lwlock_queue.h"
 #include "report.h"
 
-#define SPINS_BEFORE_QUEUE 100
-#define HANDOFF_AFTER      4
-#define NS_PER_MS          UINT64_C(1000000)
-#define SLEEP_FIRST_NS     (10 * NS_PER_MS)
-#define SLEEP_MAX_NS       (640 * NS_PER_MS)
+/* About 2,000 pauses in all: some 30 us, what it takes to go to sleep and be woken.  The simulator has its own. */
+#ifndef SPIN_PAUSES_LAST
+#define SPIN_PAUSES_FIRST 16
+#define SPIN_PAUSES_LAST  1024
+#endif
+#define HANDOFF_AFTER  64
+#define NS_PER_MS      UINT64_C(1000000)
+#define SLEEP_FIRST_NS (10 * NS_PER_MS)
+#define SLEEP_MAX_NS   (640 * NS_PER_MS)
 #define SLEEP_FULL_SWEEP_NS                                                                        \
 	(80 * NS_PER_MS) /* from this interval on, look at every slot, not only at the owner */
 
@@ -141,22 +145,6 @@ nap(LWLock *lock, Sleep *sleep, uint64_t handoff)
 	return HOLDFAST_BUSY;
 }
 
-/* Spins a little while the lock is held; true when it looks worth another try. */
-static bool
-spin_for_free(const LWLock *lock, LWLockMode mode, uint64_t stops)
-{
-	uint64_t blocking = mode == LW_EXCLUSIVE ? LW_XOWNER_MASK | LW_SHARED_MASK : LW_XOWNER_MASK;
-
-	for (int i = 0; i < SPINS_BEFORE_QUEUE; i++)
-	{
-		/* relaxed: only a hint; the attempt that follows orders */
-		if ((__atomic_load_n(&lock->state, __ATOMIC_RELAXED) & (blocking | stops)) == 0)
-			return true;
-		cpu_relax();
-	}
-	return false;
-}
-
 /* Leaves without the lock.  A wake-up that was spent on us must not be lost to the others. */
 static HoldfastStatus
 give_up(LWLock *lock, HoldfastStatus status)
@@ -202,6 +190,33 @@ try_again(Wait *wait)
 	if (holdfast_lwlock_attempt(wait->lock, wait->mode, wait->entry, wait->stops, &wait->seen))
 		return true;
 	set_entry(wait->entry, wait->lock, wait->mode, ENTRY_QUEUED);
+	return false;
+}
+
+/*
+ * Before it queues a waiter looks again and again, at growing intervals, for about as long as going to sleep and being woken
+ * would take: mostly that is enough.  Growing, because every look takes the lock's line away from its holder.  Who finds
+ * others in the queue lines up behind them.
+ */
+static bool
+spin_for_lock(Wait *wait)
+{
+	uint64_t blocking =
+		wait->mode == LW_EXCLUSIVE ? LW_XOWNER_MASK | LW_SHARED_MASK : LW_XOWNER_MASK;
+
+	for (uint32_t pauses = SPIN_PAUSES_FIRST; pauses <= SPIN_PAUSES_LAST; pauses *= 2)
+	{
+		uint64_t word;
+
+		for (uint32_t i = 0; i < pauses; i++)
+			cpu_relax();
+		/* relaxed: only a hint; the attempt that follows orders */
+		word = __atomic_load_n(&wait->lock->state, __ATOMIC_RELAXED);
+		if ((word & (blocking | wait->stops)) == 0 && try_again(wait))
+			return true;
+		if (word & LW_HAS_WAITERS)
+			return false;
+	}
 	return false;
 }
 
@@ -300,7 +315,7 @@ holdfast_lwlock_acquire_slow(LWLock *lock, LWLockMode mode, LWLockEntry *entry, 
 	{
 		if (wait.seen & LW_NOT_RECOVERABLE)
 			return give_up(lock, HOLDFAST_NOT_RECOVERABLE);
-		if (spin_for_free(lock, mode, wait.stops) && try_again(&wait))
+		if (spin_for_lock(&wait))
 			break;
 		status = wait_in_queue(&wait);
 		if (status < 0)

@@ -151,12 +151,6 @@ typedef struct BenchOptions
 	int kills;
 } BenchOptions;
 
-static void
-run_pairs(const BenchOptions *options)
-{
-	bench_pairs(options->rounds);
-}
-
 /* These take their time in every round. */
 static int
 few_rounds(const BenchOptions *options)
@@ -165,37 +159,42 @@ few_rounds(const BenchOptions *options)
 }
 
 static void
-run_contention(const BenchOptions *options)
+run_pairs(const BenchOptions *options, int unused)
 {
-	static const int processes[] = {2, 4, 16, 64};
-
-	for (size_t i = 0; i < sizeof(processes) / sizeof(processes[0]); i++)
-		bench_contention(few_rounds(options), processes[i]);
+	(void) unused;
+	bench_pairs(options->rounds);
 }
 
 static void
-run_mixed(const BenchOptions *options)
+run_contention(const BenchOptions *options, int processes)
 {
-	bench_mixed(few_rounds(options), 2);
-	bench_mixed(few_rounds(options), 16);
+	bench_contention(few_rounds(options), processes);
 }
 
 static void
-run_recovery(const BenchOptions *options)
+run_mixed(const BenchOptions *options, int processes)
 {
+	bench_mixed(few_rounds(options), processes);
+}
+
+static void
+run_recovery(const BenchOptions *options, int unused)
+{
+	(void) unused;
 	bench_recovery(options->kills);
 }
 
 static void
-run_attach(const BenchOptions *options)
+run_attach(const BenchOptions *options, int unused)
 {
+	(void) unused;
 	bench_attach(options->rounds);
 }
 
 static void
-run_start_up(const BenchOptions *options)
+run_start_up(const BenchOptions *options, int strangers)
 {
-	bench_start_up(few_rounds(options), 4000);
+	bench_start_up(few_rounds(options), strangers);
 }
 
 /* A benchmark of another program beside this one, which knows what is measured there. */
@@ -216,16 +215,18 @@ run_program(const char *name, const char *command, const char *option)
 }
 
 static void
-run_inject(const BenchOptions *options)
+run_inject(const BenchOptions *options, int unused)
 {
 	(void) options;
+	(void) unused;
 	run_program("holdfast-bench-inject", NULL, NULL);
 }
 
 static void
-run_campaign(const BenchOptions *options)
+run_campaign(const BenchOptions *options, int unused)
 {
 	(void) options;
+	(void) unused;
 	run_program("holdfast", "explore", "--bench");
 	run_program("holdfast", "step", "--bench");
 }
@@ -234,12 +235,21 @@ static const struct
 {
 	const char *name;
 	bool has_postgres; /* PostgreSQL's lock is among the peers */
-	void (*run)(const BenchOptions *options);
+	void (*run)(const BenchOptions *options, int how_many);
+	int how_many;
 } benchmarks[] = {
-	{"pair", true, run_pairs},     {"contention", true, run_contention},
-	{"mixed", true, run_mixed},    {"recovery", true, run_recovery},
-	{"attach", false, run_attach}, {"start-up", false, run_start_up},
-	{"inject", false, run_inject}, {"campaign", false, run_campaign},
+	{"pair", true, run_pairs, 1},
+	{"contention-2", true, run_contention, 2},
+	{"contention-4", true, run_contention, 4},
+	{"contention-16", true, run_contention, 16},
+	{"contention-64", true, run_contention, 64},
+	{"mixed-2", true, run_mixed, 2},
+	{"mixed-16", true, run_mixed, 16},
+	{"recovery", true, run_recovery, 1},
+	{"attach", false, run_attach, 1},
+	{"start-up", false, run_start_up, 4000},
+	{"inject", false, run_inject, 1},
+	{"campaign", false, run_campaign, 1},
 };
 #define BENCHMARKS (sizeof(benchmarks) / sizeof(benchmarks[0]))
 
@@ -376,7 +386,7 @@ measure(const BenchOptions *options)
 		if (!is_wanted(options, i))
 			continue;
 		(void) fprintf(stderr, "holdfast-bench: %s ...\n", benchmarks[i].name);
-		benchmarks[i].run(options);
+		benchmarks[i].run(options, benchmarks[i].how_many);
 	}
 	pg_server_stop();
 	return write_outputs(options) ? 0 : 70;

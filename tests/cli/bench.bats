@@ -39,7 +39,7 @@ load helper
 @test "interrupted: 130, and nothing is left" {
 	export TMPDIR=$BATS_TEST_TMPDIR/tmp
 	mkdir "$TMPDIR"
-	"$HOLDFAST" bench --filter contention --no-postgresql >/dev/null 2>&1 3>&- &
+	"$HOLDFAST" bench --filter "contention*" --no-postgresql >/dev/null 2>&1 3>&- &
 	pid=$!
 	until ls "$TMPDIR"/holdfast-bench-*/data/postmaster.pid >/dev/null 2>&1; do kill -0 $pid; done
 	kill -INT $pid
