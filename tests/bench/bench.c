@@ -223,6 +223,14 @@ run_inject(const BenchOptions *options, int unused)
 }
 
 static void
+run_runner(const BenchOptions *options, int unused)
+{
+	(void) options;
+	(void) unused;
+	run_program("holdfast-bench-runner", NULL, NULL);
+}
+
+static void
 run_campaign(const BenchOptions *options, int unused)
 {
 	(void) options;
@@ -250,6 +258,7 @@ static const struct
 	{"start-up", false, run_start_up, 4000},
 	{"inject", false, run_inject, 1},
 	{"campaign", false, run_campaign, 1},
+	{"runner", false, run_runner, 1},
 };
 #define BENCHMARKS (sizeof(benchmarks) / sizeof(benchmarks[0]))
 

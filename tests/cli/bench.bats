@@ -55,3 +55,9 @@ load helper
 		| all("production: compiled out", "disarmed", "armed, for another role", "fiu_fail, nothing enabled"; IN($names[]))' <<<"$output"
 	jq -e 'any(.figures[]; .unit == "ratio" and (.name | startswith("fiu_fail")))' <<<"$output"
 }
+
+@test "isolation beside its floors: bare fork, bare namespaces" {
+	run -0 --separate-stderr "$HOLDFAST" bench --filter runner --json
+	jq -e '[.figures[] | select(.group == "runner" and .unit == "/s" and .value > 0)] | length == 5' <<<"$output"
+	jq -e 'any(.figures[]; .name == "isolated cases / bare clone3")' <<<"$output"
+}
