@@ -157,6 +157,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	REQUIRE(memcmp(&file, &again, sizeof(file)) == 0);
 	/* Not one byte more than it has. */
 	REQUIRE(holdfast_lockfile_format(&file, text, length) == 0);
+	REQUIRE(holdfast_lockfile_format(&file, text, (size_t) (where >> 32) % length + 1) == 0);
 	REQUIRE(holdfast_lockfile_format(&file, text, length + 1) == length);
 	if (file.is_ours)
 		damage(text, length, where);

@@ -27,7 +27,8 @@ fuzz_splice(uint8_t *data, size_t size, size_t capacity, size_t at, size_t old, 
 
 #ifndef FUZZ_AFL
 
-size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
+/* Missing where the engine is not libFuzzer. */
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size) __attribute__((weak));
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
 
 __attribute__((visibility("default"))) size_t
@@ -35,7 +36,7 @@ LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned se
 {
 	uint64_t random = seed;
 
-	if (size == 0 || (fuzz_random(&random) & 1))
+	if (LLVMFuzzerMutate != NULL && (size == 0 || (fuzz_random(&random) & 1)))
 		return LLVMFuzzerMutate(data, size, max_size);
 	return fuzz_mutate(data, size, max_size, &random);
 }

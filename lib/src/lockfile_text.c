@@ -53,8 +53,8 @@ split(const char *bytes, Size length, Lines *lines)
 	memset(lines, 0, sizeof(*lines));
 	while (bytes < end && lines->count < LINES_MAX)
 	{
-		const char *newline = memchr(bytes, '\n', (Size) (end - bytes));
-		const char *stop = newline != NULL ? newline : end;
+		const char *stop =
+			memchr(bytes, '\n', (Size) (end - bytes)); /* the last line, too, has one */
 		Line *line = &lines->line[++lines->count];
 
 		if (lines->count == LINES_MAX)
@@ -63,7 +63,7 @@ split(const char *bytes, Size length, Lines *lines)
 		line->length = (Size) (stop - bytes);
 		if (line->length > 0 && stop[-1] == '\r')
 			line->length--;
-		bytes = newline != NULL ? newline + 1 : end;
+		bytes = stop + 1;
 	}
 	lines->more = bytes < end;
 }
@@ -266,9 +266,9 @@ parse_our_lines(const Lines *lines, HoldfastLockfile *out)
 
 	if (!is_number(lines->line[10], UINT64_MAX, &out->pid_start_time))
 		return damaged(10, "not a start time");
-	if (!is_boot_id(&lines->line[11]) ||
-		!copy_line(&lines->line[11], out->boot_id, sizeof(out->boot_id)))
+	if (!is_boot_id(&lines->line[11]))
 		return damaged(11, "not a boot ID");
+	memcpy(out->boot_id, lines->line[11].start, lines->line[11].length); /* 36, of 40 zeros */
 	if (!take_number(&namespaces, UINT64_MAX, &out->pid_namespace) ||
 		!take_number(&namespaces, UINT64_MAX, &out->ipc_namespace) || !is_blank(&namespaces))
 		return damaged(12, "not two namespaces");
@@ -363,7 +363,7 @@ put(Writer *writer, const char *format, ...)
 	va_start(args, format);
 	wanted = vsnprintf(writer->bytes + writer->length, room, format, args);
 	va_end(args);
-	writer->full = wanted < 0 || (Size) wanted >= room;
+	writer->full = (Size) wanted >= room; /* a negative one is larger than any room */
 	if (!writer->full)
 		writer->length += (Size) wanted;
 }
