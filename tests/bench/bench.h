@@ -95,5 +95,6 @@ void bench_mixed(int rounds, int processes);
 void bench_recovery(int kills);
 void bench_attach(int rounds);
 void bench_start_up(int rounds, int foreign);
+void bench_campaign(void);
 
 #endif

@@ -5,6 +5,8 @@
 #include "figures.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -117,47 +119,74 @@ figures_count(void)
 static void
 take_line(char *line)
 {
-	char *field[5];
+	char *field[6];
 	char *rest = line;
 	int count = 0;
+	Figure *figure;
 
-	while (count < 5 && (field[count] = strsep(&rest, "\t\n")) != NULL)
+	while (count < 6 && (field[count] = strsep(&rest, "\t\n")) != NULL)
 		count++;
-	if (count == 5 && strcmp(field[0], "figure") == 0)
-		(void) figure_add_one(field[1], field[2], field[3], strtod(field[4], NULL));
+	if (count < 5 || strcmp(field[0], "figure") != 0)
+		return;
+	figure = figure_add_one(field[1], field[2], field[3], strtod(field[4], NULL));
+	if (count < 6 || strlen(field[5]) < 3)
+		return;
+	figure->bound = field[5][0] == '<' ? FIGURE_AT_MOST : FIGURE_AT_LEAST;
+	figure->want = strtod(field[5] + 2, NULL);
 }
 
 bool
-figures_from_program(char *const argv[])
+program_start(Program *program, const char *const argv[])
 {
+	char self[PATH_MAX - 64];
+	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	int fds[2];
-	pid_t pid;
-	int status;
-	char line[512];
-	FILE *in;
 
-	if (pipe(fds) < 0 || (pid = fork()) < 0)
+	if (length <= 0 || pipe2(fds, O_CLOEXEC) < 0)
 		return false;
-	if (pid == 0)
+	self[length] = '\0';
+	(void) snprintf(program->path, sizeof(program->path), "%s/%s", dirname(self), argv[0]);
+	program->pid = fork();
+	if (program->pid == 0)
 	{
 		(void) dup2(fds[1], STDOUT_FILENO);
-		(void) close(fds[0]);
-		(void) close(fds[1]);
-		(void) execv(argv[0], argv);
-		(void) fprintf(stderr, "holdfast-bench: could not run \"%s\": %s\n", argv[0],
+		(void) execv(program->path, (char *const *) argv);
+		(void) fprintf(stderr, "holdfast-bench: could not run \"%s\": %s\n", program->path,
 					   strerror(errno));
 		_exit(127);
 	}
 	(void) close(fds[1]);
-	in = fdopen(fds[0], "r");
-	while (in != NULL && fgets(line, sizeof(line), in) != NULL)
-		take_line(line);
-	if (in != NULL)
-		(void) fclose(in);
-	if (waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+	program->out = fdopen(fds[0], "r");
+	if (program->out != NULL && program->pid > 0)
 		return true;
-	(void) fprintf(stderr, "holdfast-bench: \"%s\" did not end well\n", argv[0]);
+	(void) close(fds[0]);
 	return false;
+}
+
+bool
+program_end(Program *program)
+{
+	int status;
+
+	(void) fclose(program->out);
+	if (waitpid(program->pid, &status, 0) == program->pid && WIFEXITED(status) &&
+		WEXITSTATUS(status) == 0)
+		return true;
+	(void) fprintf(stderr, "holdfast-bench: \"%s\" did not end well\n", program->path);
+	return false;
+}
+
+bool
+figures_from_program(const char *const argv[])
+{
+	Program program;
+	char line[512];
+
+	if (!program_start(&program, argv))
+		return false;
+	while (fgets(line, sizeof(line), program.out) != NULL)
+		take_line(line);
+	return program_end(&program);
 }
 
 /* ---- outputs ---- */

@@ -4,16 +4,18 @@
  *
  * A figure is the median over rounds, with the quartiles beside it.  A ratio may have a bound that it is meant to
  * reach; whether it did is part of every output.  Other programs deliver figures as lines (figures_from_program()):
- *		figure <TAB> group <TAB> name <TAB> unit <TAB> value
+ *		figure <TAB> group <TAB> name <TAB> unit <TAB> value [<TAB> "<=" bound, or ">=" bound]
  *
  * Owner: one list per process, never freed.  Threads: one.
  */
 #ifndef HOLDFAST_BENCH_FIGURES_H
 #define HOLDFAST_BENCH_FIGURES_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #define BENCH_ROUNDS_MAX 99
 
@@ -45,11 +47,21 @@ Figure *figure_add(const char *group, const char *name, const char *unit, const 
 Figure *figure_add_one(const char *group, const char *name, const char *unit, double value);
 bool figure_reached(const Figure *figure);
 
-/*
- * Runs `argv` and takes the figure lines of its output; other lines are ignored.  False, after saying why on stderr,
- * when it cannot be run or does not end with 0.
- */
-bool figures_from_program(char *const argv[]);
+/* Another program that lies beside this one; what it writes to stdout is read from `out`. */
+typedef struct Program
+{
+	char path[PATH_MAX];
+	pid_t pid;
+	FILE *out;
+} Program;
+
+/* argv[0] is its name.  False when it cannot be started. */
+bool program_start(Program *program, const char *const argv[]);
+/* False, after saying so on stderr, when it did not end with 0. */
+bool program_end(Program *program);
+
+/* Runs it and takes the figure lines of its output; other lines are ignored. */
+bool figures_from_program(const char *const argv[]);
 
 size_t figures_count(void);
 void figures_table(FILE *out);
