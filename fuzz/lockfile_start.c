@@ -2,9 +2,9 @@
  * lockfile_start.c
  *		Fuzz target: a start in a world that the input makes up, and the lockfile it finds there.
  *
- * lockfile.c is the real one; the kernel under it is a fake: processes, segments, the guard, the disk, and a clock that
- * each look again advances, so that what is about to end does end while a start is patient.  The rules are stated a second
- * time, plainly, in expected(); whatever the world is, both must come to the same verdict.  Besides:
+ * lockfile.c and lockfile_judge.c are the real ones; the kernel under them is a fake: processes, segments, the guard, the
+ * disk, and a clock that each look again advances, so that what is about to end does end while a start is patient.  The
+ * rules are stated a second time, plainly, in expected(); whatever the world is, both must come to the same verdict.  Besides:
  *		refused		the file that was there is there, byte for byte; nothing is held
  *		started		the file is ours, its guard is held and shared, the keys that were announced in this boot and IPC namespace
  *					are known; the end takes all away
@@ -18,7 +18,7 @@
 
 #include "fuzz.h"
 
-/* What lockfile.c asks of the kernel by name. */
+/* What they ask of the kernel by name. */
 static pid_t fake_getpid(void);
 static pid_t fake_getppid(void);
 static char *fake_getenv(const char *name);
@@ -33,6 +33,7 @@ static int fake_nanosleep(const struct timespec *step, struct timespec *rest);
 #define close     fake_close
 #define nanosleep fake_nanosleep
 #include "lockfile.c"
+#include "lockfile_judge.c"
 #undef getpid
 #undef getppid
 #undef getenv

@@ -1,6 +1,6 @@
 /*
  * segment_internal.h
- *		What the lockfile and sysv_shmem.c share with segment_scan.c.
+ *		What the lockfile and sysv_shmem.c share with segment_scan.c and segment_verdict.c.
  */
 #ifndef HOLDFAST_SEGMENT_INTERNAL_H
 #define HOLDFAST_SEGMENT_INTERNAL_H
@@ -33,6 +33,15 @@ bool holdfast_segment_copy_header(IpcMemoryId shmid, PGShmemHeader *header);
 
 /* The state of a block that is READY is told by its interlock as well.  Does nothing for a whole segment. */
 void holdfast_segment_publish_interlock(const PGShmemHeader *block);
+
+/* PGSharedMemoryAttach()'s verdict, without the mapping; ATTACHED only if it stays so. */
+IpcMemoryState holdfast_segment_verdict(IpcMemoryId shmid);
+
+/*
+ * A segment whose creator died before its header was whole: an earlier start had announced this very key, nobody is
+ * attached, the creator is gone.  Should the key have gone to somebody else meanwhile, the contents tell.
+ */
+bool holdfast_segment_is_half_made(IpcMemoryId shmid, uint64_t device, uint64_t inode);
 
 /* Somebody may be attached to a segment of this process's data directory: the first one found. */
 typedef enum SegmentUse

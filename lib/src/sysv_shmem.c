@@ -1,6 +1,6 @@
 /*
  * sysv_shmem.c
- *		Creates, attaches, judges and deletes the segment of a data directory.
+ *		Creates and deletes the segment of a data directory.
  *
  * Create:	1 recycle this directory's unattached segments        death: fewer are left
  *			2 announce the key in guard file and lockfile         death: an intent without a segment
@@ -14,7 +14,7 @@
  *
  * Owner: UsedShmemSegID and UsedShmemSegAddr describe the one segment this process is attached to.
  * Thread safety: one thread.  Signal safety: none.  Errors: as pg_shmem.h says.
- * Source: after PostgreSQL's sysv_shmem.c in verdicts, messages and hints.
+ * Source: after PostgreSQL's sysv_shmem.c in messages and hints.
  */
 #include <errno.h>
 #include <limits.h>
@@ -33,7 +33,6 @@
 #include "mmap_block.h"
 #include "report.h"
 #include "segment_internal.h"
-#include "settle.h"
 #include "shmem_layout.h"
 
 #define ATTEMPTS_MAX 100 /* at one key whose segment keeps vanishing */
@@ -238,143 +237,7 @@ InternalIpcMemoryCreate(IpcMemoryKey memKey, Size size, void **address, IpcMemor
 	return HOLDFAST_OK;
 }
 
-/* ---- verdicts ---- */
-
-static IpcMemoryState
-state_of_errno(int error)
-{
-	switch (error)
-	{
-		case EINVAL:
-		case EIDRM: /* it vanished under our eyes */
-			return SHMSTATE_ENOENT;
-		case EACCES: /* nobody who may not read it made it for this directory */
-			return SHMSTATE_FOREIGN;
-		default:
-			return SHMSTATE_ANALYSIS_FAILURE;
-	}
-}
-
-IpcMemoryState
-PGSharedMemoryAttach(IpcMemoryId shmId, void *attachAt, PGShmemHeader **addr)
-{
-	struct shmid_ds info;
-	uint64_t device, inode;
-	PGShmemHeader *header;
-
-	*addr = NULL;
-	/* How many are attached is asked first: afterwards we are one of them. */
-	if (shmctl(shmId, IPC_STAT, &info) < 0)
-		return state_of_errno(errno);
-	if (!holdfast_data_directory_id(&device, &inode))
-		return SHMSTATE_ANALYSIS_FAILURE;
-	if (info.shm_segsz < sizeof(PGShmemHeader))
-		return SHMSTATE_FOREIGN;
-	INJECT_POINT("sysv/attach/pre-shmat", INJECT_ANYWHERE, "nothing was changed");
-	header = shmat(shmId, attachAt, SHM_RDONLY);
-	if (header == (void *) -1)
-	{
-		/* EINVAL speaks of the address when the segment is still there. */
-		if (errno == EINVAL && attachAt != NULL && shmctl(shmId, IPC_STAT, &info) == 0)
-			return SHMSTATE_ANALYSIS_FAILURE;
-		return state_of_errno(errno);
-	}
-	if (!holdfast_header_names(header, device, inode))
-	{
-		(void) shmdt(header);
-		return SHMSTATE_FOREIGN;
-	}
-	*addr = header;
-	return info.shm_nattch == 0 ? SHMSTATE_UNATTACHED : SHMSTATE_ATTACHED;
-}
-
-static IpcMemoryState
-verdict_once(IpcMemoryId shmid)
-{
-	PGShmemHeader *header;
-	IpcMemoryState state = PGSharedMemoryAttach(shmid, NULL, &header);
-
-	if (header != NULL)
-		(void) shmdt(header);
-	return state;
-}
-
-/* ATTACHED only if it stays so. */
-static IpcMemoryState
-verdict_on(IpcMemoryId shmid)
-{
-	IpcMemoryState state;
-	int steps = 0;
-
-	do
-		state = verdict_once(shmid);
-	while (state == SHMSTATE_ATTACHED && settle_again(&steps));
-	return state;
-}
-
-bool
-PGSharedMemoryIsInUse(unsigned long key, unsigned long id)
-{
-	(void) key;
-	if (id > INT32_MAX)
-		return false; /* no segment has such an id */
-	switch (verdict_on((IpcMemoryId) id))
-	{
-		case SHMSTATE_ENOENT:
-		case SHMSTATE_FOREIGN:
-		case SHMSTATE_UNATTACHED:
-			return false;
-		case SHMSTATE_ANALYSIS_FAILURE:
-		case SHMSTATE_ATTACHED:
-			break;
-	}
-	return true;
-}
-
 /* ---- clearing the way ---- */
-
-static bool
-is_zero(const void *bytes, Size length)
-{
-	const unsigned char *byte = bytes;
-
-	for (Size i = 0; i < length; i++)
-	{
-		if (byte[i] != 0)
-			return false;
-	}
-	return true;
-}
-
-/* As shmget() or the first stores of write_header() left it, and nobody else would. */
-static bool
-looks_half_made(PGShmemHeader header, uint64_t device, uint64_t inode)
-{
-	if (header.magic != 0)
-		return false;
-	if (header.device == device && header.inode == inode)
-		return true;
-	if (header.device == device)
-		header.device = 0;
-	return is_zero(&header, sizeof(header));
-}
-
-/*
- * A segment whose creator died before its header was whole: an earlier start had announced this very key, nobody is
- * attached, the creator is gone.  Should the key have gone to somebody else meanwhile, the contents tell.
- */
-static bool
-is_our_half_made(IpcMemoryId shmid, uint64_t device, uint64_t inode)
-{
-	struct shmid_ds info;
-	PGShmemHeader header;
-
-	return shmctl(shmid, IPC_STAT, &info) == 0 && info.shm_nattch == 0 &&
-		   info.shm_perm.cuid == geteuid() && info.shm_segsz >= sizeof(header) &&
-		   (info.shm_perm.mode & 0777) == HOLDFAST_SEGMENT_MODE &&
-		   holdfast_process_is_dead(info.shm_cpid, 0) &&
-		   holdfast_segment_copy_header(shmid, &header) && looks_half_made(header, device, inode);
-}
 
 static HoldfastStatus
 log_removal(IpcMemoryKey key, IpcMemoryId shmid)
@@ -389,7 +252,7 @@ recycle_half_made(IpcMemoryKey key, uint64_t device, uint64_t inode)
 {
 	int shmid = shmget(key, 0, 0);
 
-	if (shmid < 0 || !is_our_half_made(shmid, device, inode))
+	if (shmid < 0 || !holdfast_segment_is_half_made(shmid, device, inode))
 		return;
 	INJECT_POINT("sysv/recycle/half-made", INJECT_ANYWHERE,
 				 "a segment without header under an announced key: the next start removes it");
@@ -433,7 +296,7 @@ resolve_collision(IpcMemoryKey key)
 	if (shmid < 0)
 		return errno == ENOENT ? HOLDFAST_OK : HOLDFAST_COLLISION;
 	INJECT_POINT("sysv/collision/found", INJECT_ANYWHERE, "nothing was changed");
-	state = verdict_on(shmid);
+	state = holdfast_segment_verdict(shmid);
 	switch (state)
 	{
 		case SHMSTATE_ANALYSIS_FAILURE:
