@@ -77,12 +77,6 @@ holdfast_lwlocks_requested(void)
 	return total;
 }
 
-void
-holdfast_lwlocks_forget_requests(void)
-{
-	nrequests = 0;
-}
-
 static void
 name_tranche(LWLockTranche *tranche, const char *name, uint32_t first, uint32_t count)
 {

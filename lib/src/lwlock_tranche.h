@@ -13,7 +13,4 @@ uint32_t holdfast_lwlocks_requested(void);
 /* Fills a zeroed table and array: requested tranches first, then locks that nobody named. */
 void holdfast_lwlocks_create(LWLockTrancheTable *table, LWLockPadded *locks, uint32_t nlocks);
 
-/* The requests are laid out, or the process starts over. */
-void holdfast_lwlocks_forget_requests(void);
-
 #endif

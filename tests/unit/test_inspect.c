@@ -13,6 +13,7 @@
 #include <holdfast/inspect.h>
 
 #include "../support/fixture.h"
+#include "lwlock_state.h"
 #include "shmem_layout.h"
 
 TestSuite(inspect, .timeout = 60);
@@ -134,6 +135,112 @@ Test(inspect, damage_is_a_finding)
 	cr_assert(in->state == HOLDFAST_INSPECT_DAMAGED);
 	holdfast_inspect_free(in);
 	header->indexoffset -= 8;
+	cluster_stop();
+}
+
+Test(inspect, what_no_run_can_have_written_is_named_and_not_followed)
+{
+	HoldfastInspection *in;
+	LWLockTranche *tranche;
+	const uint64_t nowhere[] = {1, 64, 0};
+
+	cluster_start();
+	for (size_t i = 0; i < sizeof(nowhere) / sizeof(nowhere[0]); i++)
+	{
+		uint64_t offset = i == 2 ? (holdfast_shmem.size & ~UINT64_C(63)) + 64 : nowhere[i];
+
+		MyProc->entry[2] = ENTRY_MAKE(offset, LW_SHARED, ENTRY_HELD);
+		in = look(fixture_dir);
+		cr_assert(in->state == HOLDFAST_INSPECT_DAMAGED, "offset %llu",
+				  (unsigned long long) offset);
+		cr_assert(strstr(in->state_message, "names no lock") != NULL);
+		holdfast_inspect_free(in);
+	}
+	MyProc->entry[2] = ENTRY_MAKE(shmem_offset(&locks[5].lock), LW_SHARED, ENTRY_QUEUED + 1);
+	locks[6].lock.state = (UINT64_C(1) << LW_XOWNER_SHIFT) | 1; /* an owner, and a sharer */
+	tranche = &holdfast_shmem.tranches->tranche[locks[0].lock.tranche];
+	memset(tranche->name, 'n', sizeof(tranche->name));
+	in = look(fixture_dir);
+	cr_assert_str_eq(lock_view(in, &locks[5].lock)->holds[0].kind, "damaged");
+	cr_assert_str_eq(lock_view(in, &locks[5].lock)->tranche, "unknown");
+	cr_assert_str_eq(GetLWLockIdentifier(locks[0].lock.tranche), "unknown");
+	cr_assert(in->state == HOLDFAST_INSPECT_DAMAGED);
+	holdfast_inspect_free(in);
+	MyProc->entry[2] = 0;
+	locks[6].lock.state = 0;
+	memset(tranche->name, 0, sizeof(tranche->name));
+	memcpy(tranche->name, "test", 5);
+
+	in = look(fixture_dir);
+	cr_assert(in->state == HOLDFAST_INSPECT_IN_USE);
+	holdfast_inspect_free(in);
+	cluster_stop();
+}
+
+Test(inspect, a_word_is_legal_or_not)
+{
+	const uint64_t owner = UINT64_C(1) << LW_XOWNER_SHIFT;
+
+	cr_assert(lw_is_legal(0, 4) && lw_is_legal(7, 4) && lw_is_legal(4 * owner, 4));
+	cr_assert(lw_is_legal((UINT64_C(4) << LW_QOWNER_SHIFT) | owner, 4));
+	cr_assert(!lw_is_legal(UINT64_C(1) << 21, 4), "a bit that means nothing");
+	cr_assert(!lw_is_legal(5 * owner, 4), "an owner beyond the slots");
+	cr_assert(!lw_is_legal(UINT64_C(5) << LW_QOWNER_SHIFT, 4), "a queue owner beyond the slots");
+	cr_assert(!lw_is_legal(owner | 1, 4), "an owner and a sharer");
+}
+
+Test(inspect, a_segment_that_is_not_ready_has_no_tables_yet)
+{
+	PGShmemHeader *header;
+	HoldfastInspection *in;
+
+	cluster_start();
+	header = (PGShmemHeader *) holdfast_shmem.base;
+	header->state = HOLDFAST_SEGMENT_INIT;
+	in = look(fixture_dir);
+	cr_assert(in->nprocs == 0 && in->nlocks == 0);
+	cr_assert(strstr(in->state_message, "has not finished") != NULL);
+	holdfast_inspect_free(in);
+	header->state = HOLDFAST_SEGMENT_READY;
+	cluster_stop();
+}
+
+static int
+serve_elsewhere(int arg)
+{
+	char dir[] = "/tmp/holdfast-inspect-XXXXXX";
+	HoldfastShmemConfig config = {.max_procs = 2};
+	HoldfastInspection *in;
+	int outcome = 0;
+
+	(void) arg;
+	if (PGSharedMemoryDetach() < 0 || mkdtemp(dir) == NULL ||
+		holdfast_set_data_directory(dir) < 0 || CreateDataDirLockFile(true) < 0 ||
+		holdfast_shmem_create(&config) < 0)
+		return 1;
+	if (holdfast_inspect(fixture_dir, &in) < 0)
+		return 2;
+	if (in->state != HOLDFAST_INSPECT_IN_USE || in->lockfile.pid != getppid() ||
+		(unsigned long) in->segment.shmid == UsedShmemSegID)
+		outcome = 3;
+	holdfast_inspect_free(in);
+	if (holdfast_inspect(dir, &in) < 0)
+		return 4;
+	if ((unsigned long) in->segment.shmid != UsedShmemSegID)
+		outcome = 5;
+	holdfast_inspect_free(in);
+	shmem_exit(0);
+	UnlinkLockFiles(0, 0);
+	(void) chdir(dir);
+	(void) unlink(HOLDFAST_LOCKFILE_GUARD);
+	return rmdir(dir) < 0 ? 6 : outcome;
+}
+
+/* Also when the lockfile says nothing, and all segments are searched. */
+Test(inspect, a_neighbours_segment_is_not_taken_for_ours)
+{
+	cluster_start();
+	cr_assert_eq(child_wait(child_start_without_slot(serve_elsewhere, 0)), 0);
 	cluster_stop();
 }
 

@@ -4,10 +4,12 @@
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "../support/fixture.h"
-#include "lwlock_state.h"
+#include "lwlock_internal.h"
 #include "shmem_layout.h"
 
 TestSuite(lwlock, .timeout = 60);
@@ -396,11 +398,15 @@ Test(lwlock, a_writer_is_not_starved_by_readers)
 
 Test(lwlock, tranches)
 {
+	LWLockRepair repair;
+	void *arg;
 	int id;
 
 	cr_assert(RequestNamedLWLockTranche("", 1) == HOLDFAST_MISUSE);
 	cr_assert(RequestNamedLWLockTranche(NULL, 1) == HOLDFAST_MISUSE);
 	cr_assert(RequestNamedLWLockTranche("none", 0) == HOLDFAST_MISUSE);
+	cr_assert(RequestNamedLWLockTranche("all", 1000001) == HOLDFAST_MISUSE);
+	cr_assert_str_eq(GetLWLockIdentifier(0), "unknown", "there is no table");
 	cr_assert(LWLockNewTrancheId("early") == (int) HOLDFAST_MISUSE);
 	cluster_start();
 	cr_assert(RequestNamedLWLockTranche("late", 1) == HOLDFAST_MISUSE);
@@ -415,9 +421,105 @@ Test(lwlock, tranches)
 	cr_assert(LWLockNewTrancheId("") == (int) HOLDFAST_MISUSE);
 	cr_assert(LWLockRegisterTranche(id, LWLOCK_REPAIR, NULL, NULL) == HOLDFAST_MISUSE);
 	cr_assert(LWLockRegisterTranche(250, LWLOCK_POISON, NULL, NULL) == HOLDFAST_MISUSE);
+	cr_assert(LWLockRegisterTranche(id, (LWLockPolicy) -1, NULL, NULL) == HOLDFAST_MISUSE);
+	cr_assert(LWLockRegisterTranche(id, (LWLockPolicy) 77, NULL, NULL) == HOLDFAST_MISUSE);
 	cr_assert(LWLockRegisterTranche(id, LWLOCK_RESET, NULL, NULL) == HOLDFAST_OK);
+	holdfast_shmem.tranches->tranche[id].policy = 77;
+	cr_assert(holdfast_tranche_policy(id, &repair, &arg) == LWLOCK_POISON, "nobody wrote that");
+	cr_assert(repair == NULL && arg == NULL);
 	while ((id = LWLockNewTrancheId("more")) >= 0)
 		;
 	cr_assert(id == (int) HOLDFAST_LIMIT);
+	cluster_stop();
+}
+
+Test(lwlock, requests_are_limited)
+{
+	HoldfastStatus status;
+	char name[16];
+	int made = 0;
+
+	do
+		(void) snprintf(name, sizeof(name), "t%d", made);
+	while ((status = RequestNamedLWLockTranche(name, 1)) == HOLDFAST_OK && ++made < 1000);
+	cr_assert(status == HOLDFAST_LIMIT && made == LWLOCK_TRANCHES_MAX - LWTRANCHE_FIRST_USER);
+}
+
+Test(lwlock, a_full_count_of_sharers_lets_no_more_in)
+{
+	LWLock *lock;
+
+	cluster_start();
+	lock = &locks[0].lock;
+	lock->state = LW_SHARED_MASK;
+	cr_assert(LWLockConditionalAcquire(lock, LW_SHARED) == HOLDFAST_BUSY);
+	cr_assert(lock->state == LW_SHARED_MASK, "it would have run over into the flags");
+	lock->state = 0;
+	cluster_stop();
+}
+
+static int
+wait_without_slot(int arg)
+{
+	uint64_t value = 0, seen;
+
+	(void) arg;
+	return LWLockWaitForVar(&locks[0].lock, &value, 0, &seen) == HOLDFAST_MISUSE ? 0 : 1;
+}
+
+Test(lwlock, what_only_a_holder_may_do_is_refused_to_others)
+{
+	uint64_t value = 5, seen;
+
+	cluster_start();
+	cr_assert_eq(child_wait(child_start_without_slot(wait_without_slot, 0)), 0);
+	cr_assert(LWLockReleaseClearVar(&locks[0].lock, &value, 6) == HOLDFAST_MISUSE && value == 5);
+	cr_assert(LWLockMarkConsistent(&locks[0].lock) == HOLDFAST_MISUSE);
+	cr_assert(LWLockAcquire(&locks[0].lock, LW_SHARED) == HOLDFAST_OK);
+	cr_assert(LWLockMarkConsistent(&locks[0].lock) == HOLDFAST_MISUSE, "a sharer has no data");
+	cr_assert(LWLockUpdateVar(&locks[0].lock, &value, 6) == HOLDFAST_MISUSE && value == 5);
+	cr_assert(LWLockAnyHeldByMe(&locks[0].lock, 2, sizeof(LWLockPadded)));
+	cr_assert(!LWLockAnyHeldByMe((LWLock *) ((char *) &locks[0] - 64), 4, 48), "between two");
+	for (int i = 1; i < MAX_SIMUL_LWLOCKS; i++)
+		cr_assert(LWLockAcquire(&locks[1].lock, LW_SHARED) == HOLDFAST_OK);
+	cr_assert(LWLockWaitForVar(&locks[2].lock, &value, 0, &seen) == HOLDFAST_LIMIT);
+	LWLockReleaseAll();
+	cr_assert(locks[0].lock.state == 0 && locks[1].lock.state == 0);
+	cluster_stop();
+}
+
+static void
+leave_at_once(int signal_number)
+{
+	(void) signal_number;
+	shmem_exit(1);
+	_exit(7);
+}
+
+static int
+wait_and_be_told_to_leave(int arg)
+{
+	(void) arg;
+	signal(SIGTERM, leave_at_once);
+	return LWLockAcquire(&locks[0].lock, LW_EXCLUSIVE) < 0 ? 1 : 2;
+}
+
+/* A handler that exits from inside a wait leaves what a corpse leaves: recovery takes it up. */
+Test(lwlock, an_exit_from_inside_a_wait_is_recovered)
+{
+	pid_t waiter;
+	int slot;
+
+	cluster_start();
+	cr_assert(LWLockAcquire(&locks[0].lock, LW_EXCLUSIVE) == HOLDFAST_OK);
+	waiter = child_start(wait_and_be_told_to_leave, 0);
+	wait_until_queued(waiter);
+	slot = holdfast_slot_of_pid(waiter);
+	kill(waiter, SIGTERM);
+	cr_assert_eq(child_wait(waiter), 7);
+	cr_assert(PROC_STATE(holdfast_shmem.procs[slot].life) == PROC_DEAD);
+	cr_assert(holdfast_recover(1000000, NULL) == HOLDFAST_OK);
+	cr_assert(PROC_STATE(holdfast_shmem.procs[slot].life) == PROC_FREE);
+	cr_assert(LWLockRelease(&locks[0].lock) == HOLDFAST_OK && locks[0].lock.state == 0);
 	cluster_stop();
 }

@@ -4,6 +4,9 @@
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../support/fixture.h"
@@ -140,5 +143,28 @@ Test(proc, exit_from_inside_a_lock_function_is_recovered)
 	cr_assert(holdfast_recover(1000000, NULL) == HOLDFAST_OK);
 	cr_assert(locks[0].lock.state == 0);
 	cr_assert(PROC_STATE(holdfast_shmem.procs[slot].life) == PROC_FREE);
+	cluster_stop();
+}
+
+/* A child of which fork()'s handlers know nothing: the slot it sees is its parent's. */
+Test(proc, a_child_of_clone_gives_back_nothing)
+{
+	pid_t pid;
+	int status;
+
+	cluster_start();
+	cr_assert(LWLockAcquire(&locks[0].lock, LW_EXCLUSIVE) == HOLDFAST_OK);
+	pid = (pid_t) syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+	cr_assert(pid >= 0);
+	if (pid == 0)
+	{
+		LWLockReleaseAll();
+		ProcKill(0, 0);
+		_exit(MyProc == NULL && holdfast_my_slot() == -1 ? 0 : 1);
+	}
+	cr_assert(waitpid(pid, &status, 0) == pid && status == 0);
+	cr_assert(LWLockHeldByMe(&locks[0].lock) && locks[0].lock.state != 0);
+	cr_assert(PROC_STATE(MyProc->life) == PROC_LIVE && PROC_PID(MyProc->life) == getpid());
+	cr_assert(LWLockRelease(&locks[0].lock) == HOLDFAST_OK);
 	cluster_stop();
 }

@@ -19,8 +19,10 @@
 
 #include <holdfast/ipc.h>
 #include <holdfast/lockfile.h>
+#include <holdfast/recovery.h>
 #include <holdfast/shmem.h>
 
+#include "data_directory.h"
 #include "lockfile_disk.h"
 #include "mmap_block.h"
 #include "segment_internal.h"
@@ -261,5 +263,167 @@ Test(refusals, a_directory_that_is_not_there_is_not_watched)
 	cr_assert(holdfast_watch_open("/no/such/directory") == -1 && errno == ENOENT);
 	cr_assert(!holdfast_watch_is_open());
 	cr_assert(holdfast_watch_file("/no/such/file"), "none is open: nothing to do");
+	cr_assert(rmdir(dir) == 0);
+}
+
+/* ---- headers that are not to be believed ---- */
+
+static int joining_as; /* the status that a join is to have */
+
+static int
+join_has_that_status(void)
+{
+	PGShmemHeader *header;
+
+	return holdfast_segment_join(&header) == (HoldfastStatus) joining_as && header == NULL ? 0 : 1;
+}
+
+/* With that header in place a join is refused so, and leaves again; `forged`: its checksum is right. */
+static void
+expect_no_join(const PGShmemHeader *bad, bool forged, HoldfastStatus status, const char *what)
+{
+	PGShmemHeader *header = UsedShmemSegAddr;
+	PGShmemHeader good = *header;
+	struct shmid_ds info;
+
+	*header = *bad;
+	if (forged)
+		header->crc = holdfast_header_crc(header);
+	joining_as = status;
+	cr_assert_eq(in_joiner(join_has_that_status), 0, "%s", what);
+	*header = good;
+	cr_assert(shmctl((int) UsedShmemSegID, IPC_STAT, &info) == 0 && info.shm_nattch == 1,
+			  "%s: still attached", what);
+}
+
+Test(refusals, a_joiner_believes_no_header_that_is_not_its_servers)
+{
+	PGShmemHeader good, bad;
+
+	serve();
+	good = *(PGShmemHeader *) UsedShmemSegAddr;
+	bad = good;
+	bad.magic = 0;
+	expect_no_join(&bad, false, HOLDFAST_NOT_FOUND, "not whole yet");
+	bad = good;
+	bad.cookie.word[1] ^= 1;
+	expect_no_join(&bad, true, HOLDFAST_NOT_FOUND, "another incarnation");
+	bad = good;
+	bad.version++;
+	expect_no_join(&bad, true, HOLDFAST_DAMAGED, "another version");
+	bad = good;
+	bad.totalsize++;
+	expect_no_join(&bad, true, HOLDFAST_DAMAGED, "another size");
+	bad = good;
+	bad.creatorPID++;
+	expect_no_join(&bad, false, HOLDFAST_DAMAGED, "checksum");
+	bad = good;
+	bad.inode++;
+	expect_no_join(&bad, true, HOLDFAST_DAMAGED, "another directory");
+	bad = good;
+	bad.device++;
+	expect_no_join(&bad, true, HOLDFAST_DAMAGED, "another device");
+	bad = good;
+	bad.state = HOLDFAST_SEGMENT_INIT;
+	expect_no_join(&bad, false, HOLDFAST_NOT_FOUND, "not published");
+	bad = good;
+	bad.kind = HOLDFAST_SEGMENT_INTERLOCK;
+	expect_no_join(&bad, true, HOLDFAST_DAMAGED, "an interlock of that size");
+	cr_assert_eq(in_joiner(joins_once), 0, "the right one is believed");
+	stop();
+}
+
+Test(refusals, anothers_segment_under_our_key_is_left_alone)
+{
+	uint64_t device, inode;
+	PGShmemHeader *header;
+	struct shmid_ds info;
+	int shmid;
+
+	cr_assert(holdfast_data_directory_id(&device, &inode));
+	shmid = shmget(holdfast_segment_key(device, inode, 0), 8192,
+				   IPC_CREAT | IPC_EXCL | HOLDFAST_SEGMENT_MODE);
+	cr_assert(shmid >= 0);
+	header = shmat(shmid, NULL, 0);
+	cr_assert(header != (void *) -1);
+	header->device = device;
+	header->inode = inode + 1;
+	header->magic = PGShmemMagic;
+	cr_assert(shmdt(header) == 0);
+
+	serve();
+	cr_assert(UsedShmemSegID != (unsigned long) shmid);
+	cr_assert(shmctl(shmid, IPC_STAT, &info) == 0 && info.shm_nattch == 0);
+	cr_assert(shmctl(shmid, IPC_RMID, NULL) == 0);
+	stop();
+}
+
+Test(refusals, only_what_was_found_is_reaped)
+{
+	PGShmemHeader *header;
+	HoldfastCookie cookie;
+	int plain = shmget(IPC_PRIVATE, 64, IPC_CREAT | HOLDFAST_SEGMENT_MODE);
+	int large = shmget(IPC_PRIVATE, 8192, IPC_CREAT | HOLDFAST_SEGMENT_MODE);
+
+	serve();
+	header = UsedShmemSegAddr;
+	cookie = header->cookie;
+	cr_assert(holdfast_segment_reap(plain, &cookie) == HOLDFAST_NOT_FOUND, "too small");
+	cr_assert(holdfast_segment_reap(large, &cookie) == HOLDFAST_NOT_FOUND, "no header");
+	cr_assert(holdfast_segment_reap((int) UsedShmemSegID, &cookie) == HOLDFAST_IN_USE);
+	cookie.word[0]++;
+	cr_assert(holdfast_segment_reap((int) UsedShmemSegID, &cookie) == HOLDFAST_NOT_FOUND);
+	cookie.word[0]--;
+	header->crc++;
+	cr_assert(holdfast_segment_reap((int) UsedShmemSegID, &cookie) == HOLDFAST_NOT_FOUND);
+	header->crc--;
+	cr_assert(shmctl(plain, IPC_RMID, NULL) == 0 && shmctl(large, IPC_RMID, NULL) == 0);
+	cr_assert(holdfast_segment_reap(plain, &cookie) == HOLDFAST_NOT_FOUND, "gone");
+	stop();
+}
+
+static int
+looks_as_nobody(void)
+{
+	PGShmemHeader *header;
+	IpcMemoryState state;
+
+	if (setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0)
+		return 2;
+	state = PGSharedMemoryAttach(joining_as, NULL, &header);
+	return state == SHMSTATE_FOREIGN && header == NULL ? 0 : 1;
+}
+
+Test(refusals, what_one_may_not_read_is_foreign)
+{
+	if (geteuid() != 0)
+		cr_skip_test("only root can be another user");
+	serve();
+	joining_as = (int) UsedShmemSegID;
+	cr_assert(chmod(dir, 0755) == 0);
+	cr_assert_eq(in_joiner(looks_as_nobody), 0);
+	stop();
+}
+
+Test(refusals, a_block_record_is_whole_or_none)
+{
+	BlockRecord good = {.magic = BLOCK_RECORD_MAGIC, .fd = 3, .size = 8192}, bad;
+
+	good.crc = holdfast_block_record_crc(&good);
+	cr_assert(holdfast_block_record_is_valid(&good));
+	bad = good;
+	bad.magic++;
+	cr_assert(!holdfast_block_record_is_valid(&bad));
+	bad = good;
+	bad.inode++;
+	cr_assert(!holdfast_block_record_is_valid(&bad));
+	bad = good;
+	bad.fd = -1;
+	bad.crc = holdfast_block_record_crc(&bad);
+	cr_assert(!holdfast_block_record_is_valid(&bad));
+	bad = good;
+	bad.size = 8;
+	bad.crc = holdfast_block_record_crc(&bad);
+	cr_assert(!holdfast_block_record_is_valid(&bad));
 	cr_assert(rmdir(dir) == 0);
 }

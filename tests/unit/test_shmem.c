@@ -188,3 +188,171 @@ Test(shmem, tables_are_believed_only_when_sane)
 	free(copy);
 	cluster_stop();
 }
+
+/* ---- one word of the tables is wrong ---- */
+
+static ShmemIndexEntry *
+entry_of(ShmemIndexTable *index, const char *name)
+{
+	for (int i = 0; i < SHMEM_INDEX_SIZE; i++)
+	{
+		if (strcmp(index->entry[i].name, name) == 0)
+			return &index->entry[i];
+	}
+	cr_assert_fail("no table is called %s", name);
+	return NULL;
+}
+
+static bool
+is_believed(char *copy)
+{
+	ShmemAccess access = {.base = copy, .size = holdfast_shmem.size};
+	LWLockPadded *array;
+
+	return holdfast_shmem_find_tables(&access, &array);
+}
+
+/* `word` lies in `copy`: with `value` in it nothing is believed, afterwards all is again. */
+static void
+expect_disbelief(char *copy, void *word, size_t size, uint64_t value, const char *what)
+{
+	uint64_t saved = 0;
+
+	memcpy(&saved, word, size);
+	memcpy(word, &value, size);
+	cr_assert(!is_believed(copy), "believed: %s", what);
+	memcpy(word, &saved, size);
+	cr_assert(is_believed(copy), "not believed any more after: %s", what);
+}
+
+#define DISBELIEVES(word_, value_)                                                                 \
+	expect_disbelief(copy, &(word_), sizeof(word_), (value_), #word_ " = " #value_)
+
+Test(shmem, each_word_of_the_tables_must_be_right)
+{
+	static const char *const names[] = {SHMEM_NAME_TRANCHES, SHMEM_NAME_LOCKS,
+										SHMEM_NAME_PROCGLOBAL, SHMEM_NAME_PROCS};
+	char *copy;
+	PGShmemHeader *header;
+	ShmemIndexTable *index;
+	LWLockTrancheTable *tranches;
+	ProcGlobalData *global;
+
+	cluster_start();
+	copy = aligned_alloc(4096, (holdfast_shmem.size + 4095) & ~(Size) 4095);
+	cr_assert_not_null(copy);
+	memcpy(copy, holdfast_shmem.base, holdfast_shmem.size);
+	header = (PGShmemHeader *) copy;
+	index = (ShmemIndexTable *) (copy + header->indexoffset);
+	tranches = (LWLockTrancheTable *) (copy + entry_of(index, SHMEM_NAME_TRANCHES)->offset);
+	global = (ProcGlobalData *) (copy + entry_of(index, SHMEM_NAME_PROCGLOBAL)->offset);
+
+	DISBELIEVES(header->indexoffset, 0);
+	DISBELIEVES(header->indexoffset, header->indexoffset + 1);
+	DISBELIEVES(header->indexoffset, SHMEM_ALIGN(holdfast_shmem.size) + 128);
+	DISBELIEVES(header->indexoffset, (holdfast_shmem.size & ~(Size) 127) - 128);
+	DISBELIEVES(index->magic, 0);
+	DISBELIEVES(index->capacity, SHMEM_INDEX_SIZE + 1);
+	DISBELIEVES(tranches->magic, 1);
+	DISBELIEVES(tranches->nlocks, 0);
+	DISBELIEVES(tranches->nlocks, UINT32_MAX);
+	DISBELIEVES(global->magic, 1);
+	DISBELIEVES(global->nprocs, 0);
+	DISBELIEVES(global->nprocs, HOLDFAST_PROCS_MAX + 1);
+	DISBELIEVES(global->nprocs, holdfast_shmem.nprocs + 1);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+	{
+		ShmemIndexEntry *entry = entry_of(index, names[i]);
+
+		DISBELIEVES(entry->ready, 0);
+		DISBELIEVES(entry->name[0], 'x');
+		DISBELIEVES(entry->size, 1);
+		DISBELIEVES(entry->size, UINT64_MAX);
+		DISBELIEVES(entry->offset, 0);
+		DISBELIEVES(entry->offset, entry->offset + 8);
+		DISBELIEVES(entry->offset, UINT64_MAX & ~UINT64_C(127));
+	}
+	free(copy);
+	cluster_stop();
+}
+
+Test(shmem, a_scribbled_end_of_the_free_memory_gives_no_memory)
+{
+	PGShmemHeader *header;
+	uint64_t right;
+
+	cluster_start();
+	header = (PGShmemHeader *) holdfast_shmem.base;
+	right = header->freeoffset;
+	header->freeoffset = UINT64_MAX - 3; /* wraps when it is aligned */
+	cr_assert_null(ShmemAlloc(8));
+	header->freeoffset = holdfast_shmem.size + 128;
+	cr_assert_null(ShmemAlloc(8));
+	cr_assert(holdfast_last_error()->status == HOLDFAST_LIMIT);
+	header->freeoffset = right;
+	cr_assert_not_null(ShmemAlloc(8));
+	cr_assert(!ShmemAddrIsValid(holdfast_shmem.base - 1));
+	cr_assert(!ShmemAddrIsValid(holdfast_shmem.base + holdfast_shmem.size));
+	cluster_stop();
+}
+
+Test(shmem, who_has_a_segment_joins_no_other)
+{
+	void *base;
+
+	cluster_start();
+	base = holdfast_shmem.base;
+	cr_assert(holdfast_shmem_join() == HOLDFAST_MISUSE);
+	cr_assert(holdfast_shmem.base == base && LWLockArray != NULL);
+	cluster_stop();
+}
+
+static int
+look_up_without_slot(int arg)
+{
+	bool found;
+
+	(void) arg;
+	return ShmemInitStruct("board", sizeof(Board), &found) == NULL && !found &&
+				   holdfast_last_error()->status == HOLDFAST_MISUSE
+			   ? 0
+			   : 1;
+}
+
+static int
+die_with_the_index(int arg)
+{
+	(void) arg;
+	return LWLockAcquire(SHMEM_INDEX_LOCK, LW_EXCLUSIVE) < 0 ? 1 : 0;
+}
+
+/* Entries become visible whole or not at all: a death with the lock on them is nobody's concern. */
+Test(shmem, the_index_needs_a_slot_and_survives_a_death)
+{
+	bool found;
+
+	cluster_start();
+	cr_assert_eq(child_wait(child_start_without_slot(look_up_without_slot, 0)), 0);
+	cr_assert_eq(child_wait(child_start(die_with_the_index, 0)), 0);
+	cr_assert(holdfast_recover(1000000, NULL) == HOLDFAST_OK);
+	cr_assert(SHMEM_INDEX_LOCK->state != 0, "poisoned");
+	cr_assert(ShmemInitStruct("board", sizeof(Board), &found) == board && found);
+	cr_assert(SHMEM_INDEX_LOCK->state == 0, "and mended");
+	cluster_stop();
+}
+
+Test(shmem, more_locks_than_were_asked_for_are_nobodys)
+{
+	HoldfastShmemConfig config = {.max_locks = 40};
+	HoldfastShmemConfig too_many = {.max_locks = 16 * 1024 * 1024 + 1};
+	char dir[] = "/tmp/holdfast-test-XXXXXX";
+
+	cr_assert(mkdtemp(dir) != NULL && holdfast_set_data_directory(dir) == HOLDFAST_OK);
+	cr_assert(CreateDataDirLockFile(true) == HOLDFAST_OK);
+	cr_assert(holdfast_shmem_create(&too_many) == HOLDFAST_MISUSE);
+	cr_assert(holdfast_shmem_create(&config) == HOLDFAST_OK);
+	cr_assert(holdfast_shmem.nlocks == 40);
+	cr_assert_str_eq(GetLWLockIdentifier(LWLockArray[39].lock.tranche), "unknown");
+	(void) snprintf(fixture_dir, sizeof(fixture_dir), "%s", dir);
+	cluster_stop();
+}

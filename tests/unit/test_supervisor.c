@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -431,6 +432,104 @@ Test(supervisor, immediate_is_at_once)
 	STEP_UNTIL(state().phase == HOLDFAST_SUPERVISOR_DONE);
 	cr_assert(state().state_lost && kept->terminated == 0);
 	cr_assert(WIFSIGNALED(last_end.wait_status) && WTERMSIG(last_end.wait_status) == SIGQUIT);
+	holdfast_supervisor_close(supervisor);
+	cluster_stop();
+}
+
+Test(supervisor, a_stop_during_a_reset_is_the_end)
+{
+	HoldfastSupervisorConfig config = config_of(2);
+
+	prepare();
+	config.on_crash = HOLDFAST_ON_CRASH_RESET;
+	kept->behaviour[1] = IGNORE_ALL;
+	open_with(&config);
+	STEP_UNTIL(kept->born == 2 && kept->inside == 1);
+	kill(kept->pid[0], SIGKILL);
+	STEP_UNTIL(state().phase == HOLDFAST_SUPERVISOR_RESETTING);
+	holdfast_supervisor_stop(supervisor, HOLDFAST_STOP_FAST);
+	cr_assert(state().phase == HOLDFAST_SUPERVISOR_QUITTING && state().state_lost);
+	STEP_UNTIL(state().phase == HOLDFAST_SUPERVISOR_DONE);
+	cr_assert_eq(state().resets, 0);
+	holdfast_supervisor_stop(supervisor, HOLDFAST_STOP_IMMEDIATE); /* it has */
+	holdfast_supervisor_close(supervisor);
+	cluster_stop();
+}
+
+Test(supervisor, a_crash_while_stopping_makes_it_short)
+{
+	HoldfastSupervisorConfig config = config_of(2);
+
+	prepare();
+	config.on_crash = HOLDFAST_ON_CRASH_RESET;
+	kept->behaviour[0] = IGNORE_ALL;
+	kept->behaviour[1] = IGNORE_ALL;
+	config.quit_ms = PATIENCE_MS * 2;
+	open_with(&config);
+	STEP_UNTIL(kept->born == 2 && kept->inside == 2);
+	holdfast_supervisor_stop(supervisor, HOLDFAST_STOP_FAST);
+	cr_assert_eq(state().phase, HOLDFAST_SUPERVISOR_STOPPING);
+	kill(kept->pid[0], SIGKILL);
+	STEP_UNTIL(state().phase == HOLDFAST_SUPERVISOR_QUITTING);
+	cr_assert(state().state_lost && state().resets == 0);
+	kill(kept->pid[1], SIGKILL);
+	STEP_UNTIL(state().phase == HOLDFAST_SUPERVISOR_DONE);
+	holdfast_supervisor_close(supervisor);
+	cluster_stop();
+}
+
+static HoldfastStatus
+cannot_make(void *arg)
+{
+	(void) arg;
+	return HOLDFAST_NO_MEMORY;
+}
+
+Test(supervisor, a_reset_without_a_new_segment_is_the_end)
+{
+	HoldfastSupervisorConfig config = config_of(1);
+
+	prepare();
+	config.on_crash = HOLDFAST_ON_CRASH_RESET;
+	config.create = cannot_make;
+	kept->behaviour[0] = EXIT_9;
+	open_with(&config);
+	cr_assert_eq(holdfast_supervisor_run(supervisor, 0), HOLDFAST_NO_MEMORY);
+	cr_assert(state().state_lost && state().phase == HOLDFAST_SUPERVISOR_DONE);
+	holdfast_supervisor_close(supervisor);
+	cluster_stop();
+}
+
+/* From none on, one more each time, until it works: what was opened before is closed again. */
+Test(supervisor, without_descriptors_there_is_none)
+{
+	HoldfastSupervisorConfig config = config_of(1);
+	struct rlimit before;
+	int lowest, refused = 0;
+
+	prepare();
+	cr_assert(getrlimit(RLIMIT_NOFILE, &before) == 0);
+	lowest = dup(0);
+	close(lowest);
+	for (rlim_t limit = (rlim_t) lowest;; limit++)
+	{
+		struct rlimit few = {.rlim_cur = limit, .rlim_max = before.rlim_max};
+		HoldfastStatus status;
+		int next;
+
+		cr_assert(setrlimit(RLIMIT_NOFILE, &few) == 0);
+		status = holdfast_supervisor_open(&config, &supervisor);
+		cr_assert(setrlimit(RLIMIT_NOFILE, &before) == 0);
+		if (status == HOLDFAST_OK)
+			break;
+		cr_assert(status == HOLDFAST_SYSTEM_ERROR && supervisor == NULL);
+		cr_assert(holdfast_last_error()->saved_errno == EMFILE);
+		next = dup(0);
+		close(next);
+		cr_assert_eq(next, lowest, "a descriptor is left");
+		refused++;
+	}
+	cr_assert(refused >= 2);
 	holdfast_supervisor_close(supervisor);
 	cluster_stop();
 }
