@@ -12,7 +12,7 @@
  *			d recompute the word: living exclusive owner, shared holds counted from living journals; if the
  *			  exclusive owner is dead, first apply the tranche's policy to the data
  *			e wake every living process whose journal names the lock
- *			f clear the dead journals' entries for it
+ *			f clear the entries for it of those who were dead in d
  *		3 free dead slots, when every dead journal is empty
  *
  * Invariants: RECOVERING is set only while a dead journal names the lock (cleared in d, journals in f).  The queue is a
@@ -145,6 +145,12 @@ stop_recovering(void)
 
 /* ---- one lock ---- */
 
+/* Slots that were DEAD when the word was recomputed, a bit each. */
+typedef struct DeadSlots
+{
+	uint64_t bits[(HOLDFAST_PROCS_MAX + 63) / 64];
+} DeadSlots;
+
 static LWLockEntry
 journal_at(uint32_t slot, uint32_t place)
 {
@@ -160,16 +166,21 @@ is_ambiguous(LWLockEntry entry, uint64_t offset)
 }
 
 /*
- * The shared holds of the living.  False when one of them stands in a window: *culprit is its slot.  Our own slot
- * takes part like any other; it is never in a window here.
+ * The shared holds of the living, and who is dead.  False when one of the living stands in a window: *culprit is its slot.
+ * Our own slot takes part like any other; it is never in a window here.
  */
 static bool
-count_living_sharers(uint64_t offset, uint64_t *count, uint32_t *culprit)
+count_living_sharers(uint64_t offset, uint64_t *count, DeadSlots *dead, uint32_t *culprit)
 {
 	*count = 0;
+	*dead = (DeadSlots){{0}};
 	for (uint32_t slot = 0; slot < holdfast_shmem.nprocs; slot++)
 	{
-		if (!slot_state_is(slot + 1, PROC_LIVE))
+		uint64_t life = __atomic_load_n(&holdfast_shmem.procs[slot].life, __ATOMIC_ACQUIRE);
+
+		if (PROC_STATE(life) == PROC_DEAD)
+			dead->bits[slot / 64] |= UINT64_C(1) << slot % 64;
+		if (PROC_STATE(life) != PROC_LIVE)
 			continue;
 		for (uint32_t i = 0; i < JOURNAL_SIZE; i++)
 		{
@@ -293,7 +304,7 @@ apply_policy(Recovery *recovery, LWLock *lock, uint32_t dead_owner)
  * compare-and-swap that gives the queue back.
  */
 static bool
-recompute_word(Recovery *recovery, LWLock *lock, uint64_t offset)
+recompute_word(Recovery *recovery, LWLock *lock, uint64_t offset, DeadSlots *dead)
 {
 	for (uint32_t round = 0;;)
 	{
@@ -303,7 +314,7 @@ recompute_word(Recovery *recovery, LWLock *lock, uint64_t offset)
 		uint32_t owner = lw_xowner(word);
 		uint64_t flags = word & (LW_POISONED | LW_NOT_RECOVERABLE);
 
-		if (!count_living_sharers(offset, &shared, &culprit))
+		if (!count_living_sharers(offset, &shared, dead, &culprit))
 		{
 			if (!wait_out_window(recovery, culprit, round++))
 				return false;
@@ -355,12 +366,16 @@ wake_all_who_name(uint64_t offset)
 	}
 }
 
+/*
+ * Only of those who were dead to the recomputed word.  A waiter may have marked another meanwhile, who was counted as
+ * living: his entries still owe a recovery.
+ */
 static void
-clear_dead_entries(uint64_t offset)
+clear_dead_entries(uint64_t offset, const DeadSlots *dead)
 {
 	for (uint32_t slot = 0; slot < holdfast_shmem.nprocs; slot++)
 	{
-		if (!slot_state_is(slot + 1, PROC_DEAD))
+		if ((dead->bits[slot / 64] >> slot % 64 & 1) == 0)
 			continue;
 		for (uint32_t i = 0; i < JOURNAL_SIZE; i++)
 		{
@@ -377,6 +392,7 @@ static HoldfastStatus
 recover_lock(Recovery *recovery, uint64_t offset)
 {
 	LWLock *lock = (LWLock *) shmem_address(offset);
+	DeadSlots dead;
 
 	/* Acquire and release: everybody's journal store that came before it is visible after it, [LW1]. */
 	(void) __atomic_fetch_or(&lock->state, LW_RECOVERING, __ATOMIC_ACQ_REL);
@@ -388,7 +404,7 @@ recover_lock(Recovery *recovery, uint64_t offset)
 	INJECT_POINT("recover/lock/queue-taken", INJECT_NO_SLEEP,
 				 "RECOVERING, queue owned by a dead recoverer: the next one takes both over");
 	empty_queue(lock, offset);
-	if (!recompute_word(recovery, lock, offset))
+	if (!recompute_word(recovery, lock, offset, &dead))
 	{
 		drop_queue(lock);
 		return HOLDFAST_TIMED_OUT;
@@ -397,7 +413,7 @@ recover_lock(Recovery *recovery, uint64_t offset)
 				 "the lock is in service, its waiters asleep in no queue: dead journals still name "
 				 "it, the next one wakes");
 	wake_all_who_name(offset);
-	clear_dead_entries(offset);
+	clear_dead_entries(offset, &dead);
 	(void) __atomic_fetch_add(&lock->recoveries, 1, __ATOMIC_RELAXED);
 	recovery->result.locks_recovered++;
 	return HOLDFAST_OK;

@@ -78,6 +78,16 @@ token()
 	[[ $status -eq 0 || $status -eq 5 ]]
 }
 
+@test "a slot that a waiter marks dead in the middle of a recovery keeps what its journal owes" {
+	cd "$BATS_TEST_TMPDIR"
+	run -1 "$HOLDFAST" explore --mutant 193-late-dead-are-cleared --program X,X,X --crashes 2 --policy poison \
+		--pct 3,4,5,6,7 --seed 2
+	[[ $output == *'FOUND deadlock'* ]]
+	sound=$(token | sed 's/mutant=[^,]*,//')
+	run "$HOLDFAST" replay "$sound"
+	[[ $status -eq 0 || $status -eq 5 ]]
+}
+
 @test "rates beside their floor" {
 	run -0 --separate-stderr "$HOLDFAST" explore --bench --json -
 	jq -e '.rates | length >= 6 and all(.per_second > 0)' <<<"$output"
