@@ -46,11 +46,13 @@ list_cases(ScenarioCaseList *list)
 	}
 }
 
+/* Over what is there, so that nobody is judged by a file that is cut for a moment. */
 static bool
 write_file(const char *path, const char *bytes, size_t length)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	bool written = fd >= 0 && write(fd, bytes, length) == (ssize_t) length;
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	bool written = fd >= 0 && write(fd, bytes, length) == (ssize_t) length &&
+				   ftruncate(fd, (off_t) length) == 0;
 
 	if (fd >= 0)
 		close(fd);
