@@ -204,17 +204,17 @@ typedef struct InjectPointInfo
 	char name[INJECT_NAME_SIZE];
 	const char *file; /* first site; "" when only another program of this table has the point */
 	int line;
-	int sites;          /* places in this program with that name */
-	int context;        /* HoldfastInjectContext, of all sites */
-	const char *corpse; /* "" when unknown */
-	unsigned actions;   /* INJECT_CAN_... */
-	const int *errnos;  /* legal errnos, 0-terminated; NULL when none is */
-	const char *arg;    /* what arg= means here; "" when nothing */
-	bool armed;         /* an item of the armed plan names it */
-	uint64_t hits;      /* arrivals while it was armed or observed */
-	uint64_t fires;     /* of these: an action other than `off` was taken */
-	uint64_t skips;     /* of these: no action was taken */
-	const char *function; /* the first site's; "" at a call, and when another program has the point */
+	int sites;            /* places in this program with that name */
+	int context;          /* HoldfastInjectContext, of all sites */
+	const char *corpse;   /* "" when unknown */
+	unsigned actions;     /* INJECT_CAN_... */
+	const int *errnos;    /* legal errnos, 0-terminated; NULL when none is */
+	const char *arg;      /* what arg= means here; "" when nothing */
+	bool armed;           /* an item of the armed plan names it */
+	uint64_t hits;        /* arrivals while it was armed or observed */
+	uint64_t fires;       /* of these: an action other than `off` was taken */
+	uint64_t skips;       /* of these: no action was taken */
+	const char *function; /* the first site's; "" at a call, and when it is another program's */
 } InjectPointInfo;
 
 /*
@@ -239,7 +239,7 @@ typedef struct InjectProcInfo
 	uint64_t fires;
 	char program[16];                  /* what it executes, as the kernel shows it */
 	char last_point[INJECT_NAME_SIZE]; /* where something last fired; "" when nothing did */
-	uint64_t last_hit;    /* as the step's `#` counts it; without, the how-manieth of this process there */
+	uint64_t last_hit;    /* as the step's `#` counts; without, this process's how-manieth there */
 	char last_action[16]; /* "kill" */
 	char last_file[64];   /* of the place; its end if it is longer */
 	int last_line;

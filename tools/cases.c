@@ -119,6 +119,39 @@ cases_execute(Cases *cases)
 
 /* ---- files ---- */
 
+void
+cases_json_begin(const Cases *cases, JsonWriter *json, FILE *out, const char *command)
+{
+	json_begin(json, out);
+	json_object(json, NULL);
+	json_uint(json, "schema_version", RESULTS_SCHEMA_VERSION);
+	json_string(json, "command", command);
+	json_string(json, "outcome", outcome_name(cases->outcome));
+	json_int(json, "exit_code", cases->exit_code);
+}
+
+bool
+cases_json_finish(const Cases *cases, JsonWriter *json, const char *what)
+{
+	json_array(json, "findings");
+	for (size_t i = 0; i < cases->results.count; i++)
+	{
+		const ScenarioResult *result = &cases->results.item[i];
+
+		if (result->status != SCENARIO_FAIL && result->status != SCENARIO_ERROR)
+			continue;
+		json_object(json, NULL);
+		json_string(json, what, result->case_name);
+		json_string(json, "status", scenario_status_name(result->status));
+		json_bytes(json, "message", result->message.bytes, result->message.length);
+		json_string(json, "replay", result->replay);
+		json_object_end(json);
+	}
+	json_array_end(json);
+	json_object_end(json);
+	return json_finish(json);
+}
+
 int
 cases_finish(Cases *cases, bool (*write_json)(const Cases *cases, FILE *out, void *arg), void *arg)
 {

@@ -8,6 +8,7 @@
 #define HOLDFAST_TOOLS_CASES_H
 
 #include "command.h"
+#include "results/json_writer.h"
 #include "results/results.h"
 #include "runner/runner.h"
 
@@ -58,6 +59,10 @@ int cases_execute(Cases *cases);
 /* Writes the files that were asked for, JSON by `write_json` (NULL: results_write_json); the exit code of the command. */
 int cases_finish(Cases *cases, bool (*write_json)(const Cases *cases, FILE *out, void *arg),
 				 void *arg);
+
+/* For `write_json`: head and findings, between which the command's own members stand.  A case is called `what` there. */
+void cases_json_begin(const Cases *cases, JsonWriter *json, FILE *out, const char *command);
+bool cases_json_finish(const Cases *cases, JsonWriter *json, const char *what);
 
 /* Where a program that belongs to this one lies; false: "holdfast" itself could not be found. */
 bool cases_program(const char *name, char *path, size_t size);

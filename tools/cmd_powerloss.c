@@ -210,12 +210,7 @@ write_json(const Cases *cases, FILE *out, void *arg)
 	const Total *total = arg;
 	JsonWriter json;
 
-	json_begin(&json, out);
-	json_object(&json, NULL);
-	json_uint(&json, "schema_version", RESULTS_SCHEMA_VERSION);
-	json_string(&json, "command", "powerloss");
-	json_string(&json, "outcome", outcome_name(cases->outcome));
-	json_int(&json, "exit_code", cases->exit_code);
+	cases_json_begin(cases, &json, out, "powerloss");
 	json_bool(&json, "every_byte", how.every_byte);
 	json_uint(&json, "states", total->states);
 	json_uint(&json, "verdicts", total->verdicts);
@@ -226,22 +221,7 @@ write_json(const Cases *cases, FILE *out, void *arg)
 	for (size_t i = 0; i < cases->list.count; i++)
 		write_json_history(&json, &cases->list.item[i]);
 	json_array_end(&json);
-	json_array(&json, "findings");
-	for (size_t i = 0; i < cases->results.count; i++)
-	{
-		const ScenarioResult *result = &cases->results.item[i];
-
-		if (result->status != SCENARIO_FAIL && result->status != SCENARIO_ERROR)
-			continue;
-		json_object(&json, NULL);
-		json_string(&json, "history", result->case_name);
-		json_bytes(&json, "message", result->message.bytes, result->message.length);
-		json_string(&json, "replay", result->replay);
-		json_object_end(&json);
-	}
-	json_array_end(&json);
-	json_object_end(&json);
-	return json_finish(&json);
+	return cases_json_finish(cases, &json, "history");
 }
 
 /* ---- running ---- */

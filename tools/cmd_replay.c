@@ -13,12 +13,12 @@ static const struct
 	ReplayRunner run;
 	bool gdb; /* understands --gdb */
 } kinds[] = {
-	{"scenario", replay_scenario, false},
-	{"fuzz", replay_fuzz, true},
-	{"storm", replay_storm, false},
-	{"explore", replay_explore, true},
-	{"powerloss", replay_powerloss, false},
-	{"step", replay_step, true},
+	{.kind = "scenario", .run = replay_scenario},
+	{.kind = "fuzz", .run = replay_fuzz, .gdb = true},
+	{.kind = "storm", .run = replay_storm},
+	{.kind = "explore", .run = replay_explore, .gdb = true},
+	{.kind = "powerloss", .run = replay_powerloss},
+	{.kind = "step", .run = replay_step, .gdb = true},
 };
 
 static ReplayOptions opt;

@@ -286,12 +286,7 @@ write_json(const Cases *cases, FILE *out, void *arg)
 	const StepReport *total = arg;
 	JsonWriter json;
 
-	json_begin(&json, out);
-	json_object(&json, NULL);
-	json_uint(&json, "schema_version", RESULTS_SCHEMA_VERSION);
-	json_string(&json, "command", "step");
-	json_string(&json, "outcome", outcome_name(cases->outcome));
-	json_int(&json, "exit_code", cases->exit_code);
+	cases_json_begin(cases, &json, out, "step");
 	json_uint(&json, "instructions", total->instructions);
 	json_uint(&json, "instructions_named", total->placed);
 	json_uint(&json, "instructions_with_line", total->lined);
@@ -309,23 +304,7 @@ write_json(const Cases *cases, FILE *out, void *arg)
 			json_raw(&json, NULL, back->json, back->report.json_length - 1); /* its line end */
 	}
 	json_array_end(&json);
-	json_array(&json, "findings");
-	for (size_t i = 0; i < cases->results.count; i++)
-	{
-		const ScenarioResult *result = &cases->results.item[i];
-
-		if (result->status != SCENARIO_FAIL && result->status != SCENARIO_ERROR)
-			continue;
-		json_object(&json, NULL);
-		json_string(&json, "subject", result->case_name);
-		json_string(&json, "status", scenario_status_name(result->status));
-		json_bytes(&json, "message", result->message.bytes, result->message.length);
-		json_string(&json, "replay", result->replay);
-		json_object_end(&json);
-	}
-	json_array_end(&json);
-	json_object_end(&json);
-	return json_finish(&json);
+	return cases_json_finish(cases, &json, "subject");
 }
 
 /* ---- selection ---- */

@@ -50,6 +50,8 @@ refuse_pid(const HoldfastLockfile *file)
 				  "lock file \"%s\" already exists", HOLDFAST_LOCKFILE_NAME);
 }
 
+/* ---- who is there ---- */
+
 static bool
 goes_on_living(pid_t pid, uint64_t start_time)
 {

@@ -99,17 +99,7 @@ static const Story stories[] = {
 	{0},
 };
 
-static void
-list_cases(ScenarioCaseList *list)
-{
-	stories_list(list, stories);
-}
-
-static ScenarioStatus
-run_case(ScenarioContext *ctx, const ScenarioCase *which)
-{
-	return stories_run(ctx, which, stories);
-}
+STORIES_AS_CASES(stories)
 
 static const char *const mutants[] = {"171-exit-removes-any-lockfile", NULL};
 

@@ -83,17 +83,7 @@ static const Story stories[] = {
 	{0},
 };
 
-static void
-list_cases(ScenarioCaseList *list)
-{
-	stories_list(list, stories);
-}
-
-static ScenarioStatus
-run_case(ScenarioContext *ctx, const ScenarioCase *which)
-{
-	return stories_run(ctx, which, stories);
-}
+STORIES_AS_CASES(stories)
 
 static const char *const mutants[] = {"178-recycles-one-key-only", NULL};
 

@@ -20,6 +20,17 @@ void stories_list(ScenarioCaseList *list, const Story *stories);
 /* Runs that one, and demands that neither segment nor lockfile is left. */
 ScenarioStatus stories_run(ScenarioContext *ctx, const ScenarioCase *which, const Story *stories);
 
+/* Both for a scenario's table: its list_cases() and run_case(). */
+#define STORIES_AS_CASES(stories_)                                                                 \
+	static void list_cases(ScenarioCaseList *list)                                                 \
+	{                                                                                              \
+		stories_list(list, stories_);                                                              \
+	}                                                                                              \
+	static ScenarioStatus run_case(ScenarioContext *ctx, const ScenarioCase *which)                \
+	{                                                                                              \
+		return stories_run(ctx, which, stories_);                                                  \
+	}
+
 /* A served_config() with that memory. */
 Served served_with(const ScenarioContext *ctx, HoldfastMemoryType memory);
 

@@ -383,8 +383,7 @@ plans_are_good(const RunnerConfig *config, RunnerSummary *summary)
 		if (!(item->scenario->flags & SCENARIO_TAKES_PLAN))
 		{
 			snprintf(summary->problem, sizeof(summary->problem),
-					 "scenario \"%s\" brings its own faults and takes no plan",
-					 item->scenario->id);
+					 "scenario \"%s\" brings its own faults and takes no plan", item->scenario->id);
 			return false;
 		}
 		if (plan != last_good &&

@@ -16,8 +16,8 @@ typedef struct SandboxInit
 	const SandboxSpec *spec;
 	CaseReport *report;
 	int output_fd;
-	int go_fd;       /* one byte comes when the user map is written; end of file: do not start */
-	int go_write_fd; /* the runner's end, to be closed here */
+	int go_fd;        /* one byte comes when the user map is written; end of file: do not start */
+	int go_write_fd;  /* the runner's end, to be closed here */
 	int runner_pidfd; /* readable once the runner is dead */
 	pid_t runner_pid;
 	bool rootless;

@@ -71,9 +71,9 @@ judge_all(const char *bytes, size_t length)
 		  "jq -e '.schema_version == 1 and .summary.not_run == 5 and .cases[1].status == \"fail\"' "
 		  "\"$FILE\" >/dev/null");
 	judge(results_write_junit, &list, "xmllint --noout \"$FILE\"");
-	judge(
-		results_write_junit, &list,
-		"test \"$(xmllint --xpath 'count(//failure)+count(//error)+count(//skipped)' \"$FILE\")\" = 3");
+	judge(results_write_junit, &list,
+		  "test \"$(xmllint --xpath 'count(//failure)+count(//error)+count(//skipped)' "
+		  "\"$FILE\")\" = 3");
 	judge(results_write_tap, &list, "test \"$(grep -cE '^(not )?ok [0-9]+ - ' \"$FILE\")\" = 4");
 	results_free(&list);
 }
