@@ -21,6 +21,7 @@
 #include "inject/carrier/carrier.h"
 #include "inject/inject.h"
 #include "plan_argument.h"
+#include "plan_json.h"
 #include "results/json_writer.h"
 
 static struct
@@ -180,15 +181,7 @@ json_points_of(JsonWriter *json, int proc)
 static void
 json_proc(JsonWriter *json, int index, const InjectProcInfo *proc)
 {
-	json_object(json, NULL);
-	json_int(json, "pid", proc->pid);
-	json_string(json, "program", proc->program);
-	json_string(json, "role", proc->role);
-	json_int(json, "ordinal", proc->ordinal);
-	json_bool(json, "live", proc->live);
-	json_uint(json, "hits", proc->hits);
-	json_uint(json, "fires", proc->fires);
-	json_string(json, "last_point", proc->last_point);
+	plan_json_proc(json, proc);
 	json_uint(json, "last_hit", proc->last_hit);
 	json_string(json, "last_action", proc->last_action);
 	json_string(json, "last_file", proc->last_file);
@@ -201,7 +194,6 @@ json_proc(JsonWriter *json, int index, const InjectProcInfo *proc)
 static bool
 report_json(int status, int unfired, FILE *out)
 {
-	InjectItemInfo item;
 	InjectProcInfo proc;
 	JsonWriter json;
 
@@ -212,16 +204,7 @@ report_json(int status, int unfired, FILE *out)
 	json_int(&json, WIFSIGNALED(status) ? "signal" : "exit",
 			 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 	json_int(&json, "never_fired", unfired);
-	json_array(&json, "items");
-	for (int i = 0; inject_item_at(i, &item); i++)
-	{
-		json_object(&json, NULL);
-		json_string(&json, "text", item.text);
-		json_uint(&json, "hits", item.hits);
-		json_uint(&json, "fires", item.fires);
-		json_object_end(&json);
-	}
-	json_array_end(&json);
+	plan_json_items(&json);
 	json_array(&json, "procs");
 	for (int i = 0; inject_proc_at(i, &proc); i++)
 		if (proc.hits > 0)

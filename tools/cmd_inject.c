@@ -18,6 +18,7 @@
 #include "command.h"
 #include "inject/inject.h"
 #include "plan_argument.h"
+#include "plan_json.h"
 #include "results/json_writer.h"
 
 static struct
@@ -167,7 +168,6 @@ json_waiter(JsonWriter *json, const InjectWaiter *waiter)
 static bool
 status_json(const char *plan, const InjectWaiter *waiters, int count)
 {
-	InjectItemInfo item;
 	InjectProcInfo proc;
 	JsonWriter json;
 
@@ -176,31 +176,13 @@ status_json(const char *plan, const InjectWaiter *waiters, int count)
 	json_int(&json, "schema_version", 1);
 	json_bool(&json, "armed", is_armed());
 	json_string(&json, "plan", plan);
-	json_array(&json, "items");
-	for (int i = 0; inject_item_at(i, &item); i++)
-	{
-		json_object(&json, NULL);
-		json_string(&json, "text", item.text);
-		json_uint(&json, "hits", item.hits);
-		json_uint(&json, "fires", item.fires);
-		json_uint(&json, "skips", item.skips);
-		json_object_end(&json);
-	}
-	json_array_end(&json);
+	plan_json_items(&json);
 	json_array(&json, "procs");
 	for (int i = 0; inject_proc_at(i, &proc); i++)
 	{
 		if (proc.hits == 0)
 			continue;
-		json_object(&json, NULL);
-		json_int(&json, "pid", proc.pid);
-		json_string(&json, "program", proc.program);
-		json_string(&json, "role", proc.role);
-		json_int(&json, "ordinal", proc.ordinal);
-		json_bool(&json, "live", proc.live);
-		json_uint(&json, "hits", proc.hits);
-		json_uint(&json, "fires", proc.fires);
-		json_string(&json, "last_point", proc.last_point);
+		plan_json_proc(&json, &proc);
 		json_object_end(&json);
 	}
 	json_array_end(&json);

@@ -104,7 +104,7 @@ sim_follow(const ExploreMove *move, size_t count, ExploreSchedule *kept, uint32_
 
 /* ---- telling ---- */
 
-static void
+static void __attribute__((format(printf, 3, 4)))
 say(ExploreReport *report, size_t *at, const char *format, ...)
 {
 	va_list args;

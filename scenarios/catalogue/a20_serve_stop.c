@@ -38,13 +38,7 @@ static const char *const way_names[STOP_WAYS] = {
 static void
 list_cases(ScenarioCaseList *list)
 {
-	for (int way = 0; way < STOP_WAYS; way++)
-	{
-		ScenarioCase *added = scenario_case_add(list, "%s", way_names[way]);
-
-		if (added)
-			added->param[0] = way;
-	}
+	scenario_cases_named(list, way_names, STOP_WAYS);
 }
 
 static ScenarioStatus

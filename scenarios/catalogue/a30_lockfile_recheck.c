@@ -37,13 +37,7 @@ static const char *const tampering_names[TAMPERINGS] = {"removed", "replaced", "
 static void
 list_cases(ScenarioCaseList *list)
 {
-	for (int i = 0; i < TAMPERINGS; i++)
-	{
-		ScenarioCase *added = scenario_case_add(list, "%s", tampering_names[i]);
-
-		if (added)
-			added->param[0] = i;
-	}
+	scenario_cases_named(list, tampering_names, TAMPERINGS);
 }
 
 /* Over what is there, so that nobody is judged by a file that is cut for a moment. */

@@ -48,13 +48,7 @@ static const char *const twist_names[TWISTS] = {
 static void
 list_cases(ScenarioCaseList *list)
 {
-	for (int twist = 0; twist < TWISTS; twist++)
-	{
-		ScenarioCase *added = scenario_case_add(list, "%s", twist_names[twist]);
-
-		if (added)
-			added->param[0] = twist;
-	}
+	scenario_cases_named(list, twist_names, TWISTS);
 }
 
 static ScenarioStatus

@@ -69,7 +69,7 @@ scenario_log(ScenarioContext *ctx, const char *format, ...)
 }
 
 /* The first one to say something is right: what comes after may only be its consequence. */
-static void
+static void __attribute__((format(printf, 2, 0)))
 set_message(ScenarioContext *ctx, const char *format, va_list args)
 {
 	CaseReport *report = ctx->report;
@@ -144,6 +144,19 @@ scenario_case_add(ScenarioCaseList *list, const char *name_format, ...)
 	vsnprintf(added->name, sizeof(added->name), name_format, args);
 	va_end(args);
 	return added;
+}
+
+void
+scenario_cases_named(ScenarioCaseList *list, const char *const *names, int count)
+{
+	for (int i = 0; i < count; i++)
+	{
+		ScenarioCase *added = scenario_case_add(list, "%s", names[i]);
+
+		if (added == NULL)
+			return;
+		added->param[0] = i;
+	}
 }
 
 void

@@ -60,7 +60,7 @@ arm(ScenarioContext *ctx, const char *plan)
 	return scenario_error(ctx, "could not arm \"%s\": %s", plan, text);
 }
 
-static ScenarioStatus
+static ScenarioStatus __attribute__((format(printf, 2, 0)))
 format_and_arm(ScenarioContext *ctx, const char *format, va_list args)
 {
 	char plan[2048];

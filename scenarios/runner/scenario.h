@@ -53,6 +53,8 @@ typedef struct ScenarioCaseList
 /* Appends a case and returns it to be filled in; NULL (and out_of_memory) when malloc fails. */
 ScenarioCase *scenario_case_add(ScenarioCaseList *list, const char *name_format, ...)
 	__attribute__((format(printf, 2, 3)));
+/* Appends a case for each name, with its place among them in param[0]. */
+void scenario_cases_named(ScenarioCaseList *list, const char *const *names, int count);
 void scenario_cases_free(ScenarioCaseList *list);
 
 /* What a case may leave behind when it passes. */

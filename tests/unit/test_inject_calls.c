@@ -18,21 +18,12 @@
 extern __typeof__(syscall) __wrap_syscall;
 
 #define THE(name_) __wrap_##name_
+#include "../support/arm.h"
 #include "../support/every_call.h"
 #include "inject/inject.h"
 #include "inject/syscall/errno_table.h"
 
 TestSuite(inject_calls, .timeout = 120);
-
-static void
-arm(const char *plan)
-{
-	InjectError error;
-
-	if (!inject_table_mapped())
-		cr_assert(inject_table_create(&error) == INJECT_OK, "%s", error.message);
-	cr_assert(inject_arm(plan, &error) == INJECT_OK, "%s: %s", plan, error.message);
-}
 
 /* The n-th arrival meets the n-th errno.  How many there are. */
 static int

@@ -25,6 +25,7 @@
 #define FIU_ENABLE
 #include <fiu.h>
 
+#include "../support/arm.h"
 #include "inject/inject.h"
 
 TestSuite(inject_defects, .timeout = 120);
@@ -45,16 +46,6 @@ static void
 reach_other(void)
 {
 	INJECT_POINT("test/defects/other", INJECT_ANYWHERE, "nothing");
-}
-
-static void
-arm(const char *plan)
-{
-	InjectError error;
-
-	if (!inject_table_mapped())
-		cr_assert(inject_table_create(&error) == INJECT_OK, "%s", error.message);
-	cr_assert(inject_arm(plan, &error) == INJECT_OK, "%s: %s", plan, error.message);
 }
 
 static uint64_t

@@ -14,6 +14,7 @@
 #include <sys/single_threaded.h>
 #include <unistd.h>
 
+#include "../support/arm.h"
 #include "../support/fixture.h"
 #include "inject/inject.h"
 #include "inject/point/symbol.h"
@@ -22,17 +23,6 @@
 #define PATIENCE_MS 20000
 
 TestSuite(inject_filters, .timeout = 60);
-
-static void
-arm(const char *plan)
-{
-	InjectError error;
-
-	if (!inject_table_mapped())
-		cr_assert(inject_table_create(&error) == INJECT_OK, "%s", error.message);
-	cr_assert(inject_arm(plan, &error) == INJECT_OK, "%s: %d:%d %s", plan, error.line, error.column,
-			  error.message);
-}
 
 static InjectItemInfo
 item(int index)

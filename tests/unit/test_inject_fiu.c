@@ -24,6 +24,7 @@
 #define FIU_ENABLE
 #include <fiu.h>
 
+#include "../support/arm.h"
 #include "inject/inject.h"
 
 #define DEADLINE_MS 20000
@@ -43,16 +44,6 @@ static void
 reach_no_malloc(void)
 {
 	INJECT_POINT("test/fiu/no-malloc", INJECT_NO_MALLOC, "nothing");
-}
-
-static void
-arm(const char *plan)
-{
-	InjectError error;
-
-	if (!inject_table_mapped())
-		cr_assert(inject_table_create(&error) == INJECT_OK, "%s", error.message);
-	cr_assert(inject_arm(plan, &error) == INJECT_OK, "%s", error.message);
 }
 
 static uint64_t

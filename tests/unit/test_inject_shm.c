@@ -21,6 +21,7 @@
 
 #include <holdfast/pg_shmem.h>
 
+#include "../support/arm.h"
 #include "../support/fixture.h"
 #include "inject/inject.h"
 #include "inject/syscall/errno_table.h"
@@ -41,16 +42,6 @@ int __wrap_fsync(int fd);
 int __wrap_close(int fd);
 int __wrap_unlink(const char *path);
 pid_t __wrap_fork(void);
-
-static void
-arm(const char *plan)
-{
-	InjectError error;
-
-	if (!inject_table_mapped())
-		cr_assert(inject_table_create(&error) == INJECT_OK, "%s", error.message);
-	cr_assert(inject_arm(plan, &error) == INJECT_OK, "%s: %s", plan, error.message);
-}
 
 static int
 outcome(pid_t pid)

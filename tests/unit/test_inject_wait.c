@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../support/arm.h"
 #include "../support/fixture.h"
 #include "inject/inject.h"
 
@@ -57,17 +58,6 @@ static pid_t
 send(int ordinal)
 {
 	return child_start_without_slot(go_there, ordinal);
-}
-
-static void
-arm(const char *plan)
-{
-	InjectError error;
-
-	if (!inject_table_mapped())
-		cr_assert(inject_table_create(&error) == INJECT_OK, "%s", error.message);
-	cr_assert(inject_arm(plan, &error) == INJECT_OK, "%s: %d:%d %s", plan, error.line, error.column,
-			  error.message);
 }
 
 static uint64_t

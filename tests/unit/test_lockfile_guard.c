@@ -24,37 +24,17 @@
 #include <holdfast/lockfile.h>
 #include <holdfast/pg_shmem.h>
 
+#include "../support/directory.h"
+
 #define NOBODY 65534
 
-static char dir[64];
-
-static void
-make_dir(void)
-{
-	(void) snprintf(dir, sizeof(dir), "/tmp/holdfast-guard-XXXXXX");
-	cr_assert(mkdtemp(dir) != NULL);
-	cr_assert(holdfast_set_data_directory(dir) == HOLDFAST_OK);
-}
-
-TestSuite(guard, .timeout = 60, .init = make_dir);
-
-static char *
-path_of(const char *name)
-{
-	static char path[2][128];
-	static int turn;
-
-	turn = !turn;
-	(void) snprintf(path[turn], sizeof(path[turn]), "%s/%s", dir, name);
-	return path[turn];
-}
+TestSuite(guard, .timeout = 60, .init = make_directory);
 
 static void
 nothing_is_left(void)
 {
 	cr_assert(access(path_of(HOLDFAST_LOCKFILE_NAME), F_OK) == -1);
-	(void) unlink(path_of(HOLDFAST_LOCKFILE_GUARD));
-	cr_assert(rmdir(dir) == 0, "something is left in %s", dir);
+	remove_directory();
 }
 
 static void

@@ -16,37 +16,23 @@
 
 #include <holdfast/lockfile.h>
 
-static char dir[64];
+#include "../support/directory.h"
 
 static void
 make_server(void)
 {
-	(void) snprintf(dir, sizeof(dir), "/tmp/holdfast-watch-XXXXXX");
-	cr_assert(mkdtemp(dir) != NULL);
-	cr_assert(holdfast_set_data_directory(dir) == HOLDFAST_OK);
+	make_directory();
 	cr_assert(CreateDataDirLockFile(true) == HOLDFAST_OK);
 }
 
 TestSuite(watch, .timeout = 60, .init = make_server);
-
-static const char *
-path_of(const char *name)
-{
-	static char path[2][128];
-	static int turn;
-
-	turn = !turn;
-	(void) snprintf(path[turn], sizeof(path[turn]), "%s/%s", dir, name);
-	return path[turn];
-}
 
 static void
 clean_up(void)
 {
 	UnlinkLockFiles(0, 0);
 	(void) unlink(path_of(HOLDFAST_LOCKFILE_NAME));
-	(void) unlink(path_of(HOLDFAST_LOCKFILE_GUARD));
-	cr_assert(rmdir(dir) == 0, "something is left in %s", dir);
+	remove_directory();
 }
 
 static void

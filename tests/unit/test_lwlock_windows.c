@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../support/arm.h"
 #include "../support/fixture.h"
 #include "inject/inject.h"
 #include "lwlock_state.h"
@@ -33,14 +34,12 @@ get_and_release(int mode)
 static void
 release_while_parked_at(const char *point, LWLockMode mode)
 {
-	InjectError error;
 	char plan[160];
 	pid_t waiter;
 
 	cluster_start();
 	(void) snprintf(plan, sizeof(plan), "%s=#1 pause(window)[proc=waiter]", point);
-	cr_assert(inject_table_create(&error) == INJECT_OK, "%s", error.message);
-	cr_assert(inject_arm(plan, &error) == INJECT_OK, "%s", error.message);
+	arm(plan);
 	cr_assert(LWLockAcquire(LOCK, LW_EXCLUSIVE) == HOLDFAST_OK);
 	waiter = child_start(get_and_release, mode);
 	cr_assert(inject_wait_reached("window", 1, PATIENCE_MS) == INJECT_OK, "nobody came to %s",
@@ -128,13 +127,10 @@ hold_and_release(int arg)
 Test(lwlock_windows, what_a_releaser_owes_is_in_its_journal)
 {
 	HoldfastRecovery result;
-	InjectError error;
 	pid_t releaser, waiter;
 
 	cluster_start();
-	cr_assert(inject_table_create(&error) == INJECT_OK, "%s", error.message);
-	cr_assert(inject_arm("lwlock/release/pre-wake=#1 kill[proc=releaser]", &error) == INJECT_OK,
-			  "%s", error.message);
+	arm("lwlock/release/pre-wake=#1 kill[proc=releaser]");
 	releaser = child_start(hold_and_release, 0);
 	board_wait(0, 1);
 	waiter = child_start(get_and_release, LW_EXCLUSIVE);
@@ -168,12 +164,9 @@ come_and_be_stopped(int arg)
 static void
 stop_queue_owner(void)
 {
-	InjectError error;
 	int status;
 
-	cr_assert(inject_table_create(&error) == INJECT_OK, "%s", error.message);
-	cr_assert(inject_arm("lwlock/acquire/queue-locked=#1 stop[proc=stopped]", &error) == INJECT_OK,
-			  "%s", error.message);
+	arm("lwlock/acquire/queue-locked=#1 stop[proc=stopped]");
 	cr_assert(LWLockAcquire(LOCK, LW_EXCLUSIVE) == HOLDFAST_OK);
 	stopped = child_start(come_and_be_stopped, 0);
 	cr_assert(waitpid(stopped, &status, WUNTRACED) == stopped && WIFSTOPPED(status));
@@ -235,14 +228,11 @@ Test(lwlock_windows, a_variable_is_seen_beside_a_stopped_queue_owner)
 
 Test(lwlock_windows, a_watcher_asleep_sees_the_variable_beside_a_stopped_queue_owner)
 {
-	InjectError error;
 	pid_t watcher;
 	int status;
 
 	cluster_start();
-	cr_assert(inject_table_create(&error) == INJECT_OK, "%s", error.message);
-	cr_assert(inject_arm("lwlock/acquire/queue-locked=#1 stop[proc=stopped]", &error) == INJECT_OK,
-			  "%s", error.message);
+	arm("lwlock/acquire/queue-locked=#1 stop[proc=stopped]");
 	cr_assert(LWLockAcquire(LOCK, LW_EXCLUSIVE) == HOLDFAST_OK);
 	watcher = child_start(watch_var, 0);
 	wait_until_queued(watcher);
@@ -270,14 +260,11 @@ Test(lwlock_windows, acquire_or_wait_ends_beside_a_stopped_queue_owner)
 
 Test(lwlock_windows, acquire_or_wait_asleep_ends_beside_a_stopped_queue_owner)
 {
-	InjectError error;
 	pid_t child;
 	int status;
 
 	cluster_start();
-	cr_assert(inject_table_create(&error) == INJECT_OK, "%s", error.message);
-	cr_assert(inject_arm("lwlock/acquire/queue-locked=#1 stop[proc=stopped]", &error) == INJECT_OK,
-			  "%s", error.message);
+	arm("lwlock/acquire/queue-locked=#1 stop[proc=stopped]");
 	cr_assert(LWLockAcquire(LOCK, LW_EXCLUSIVE) == HOLDFAST_OK);
 	child = child_start(acquire_or_wait, 0);
 	wait_until_queued(child);
@@ -291,14 +278,11 @@ Test(lwlock_windows, acquire_or_wait_asleep_ends_beside_a_stopped_queue_owner)
 /* We stand in the queue of one lock, left there; then we wait for another, and find our way out of the first. */
 Test(lwlock_windows, a_link_left_behind_is_settled_before_the_next_wait)
 {
-	InjectError error;
 	pid_t holder;
 	int status;
 
 	cluster_start();
-	cr_assert(inject_table_create(&error) == INJECT_OK, "%s", error.message);
-	cr_assert(inject_arm("lwlock/acquire/queue-locked=#1 stop[proc=stopped]", &error) == INJECT_OK,
-			  "%s", error.message);
+	arm("lwlock/acquire/queue-locked=#1 stop[proc=stopped]");
 	holder = child_start(watch_var, 0); /* ends at once: only to know that the lock is free */
 	(void) child_wait(holder);
 	cr_assert(LWLockAcquire(LOCK, LW_SHARED) == HOLDFAST_OK);
@@ -318,30 +302,15 @@ Test(lwlock_windows, a_link_left_behind_is_settled_before_the_next_wait)
 	continue_queue_owner();
 }
 
-static int
-release_and_be_stopped(int arg)
-{
-	(void) arg;
-	inject_set_role("stopped", 1);
-	if (LWLockAcquire(LOCK, LW_EXCLUSIVE) < 0)
-		return 1;
-	board_set(0, 1);
-	board_wait(1, 1);
-	return LWLockRelease(LOCK) == HOLDFAST_OK ? 0 : 2;
-}
-
 /* The lock is free, and who was to wake the waiter is stopped before it has. */
 Test(lwlock_windows, a_waiter_helps_itself_beside_a_stopped_waker)
 {
-	InjectError error;
 	pid_t waiter;
 	int status;
 
 	cluster_start();
-	cr_assert(inject_table_create(&error) == INJECT_OK, "%s", error.message);
-	cr_assert(inject_arm("lwlock/wakeup/locked=#1 stop[proc=stopped]", &error) == INJECT_OK, "%s",
-			  error.message);
-	stopped = child_start(release_and_be_stopped, 0);
+	arm("lwlock/wakeup/locked=#1 stop[proc=releaser]");
+	stopped = child_start(hold_and_release, 0);
 	board_wait(0, 1);
 	waiter = child_start(get_and_release, LW_EXCLUSIVE);
 	wait_until_queued(waiter);
@@ -385,13 +354,10 @@ share_for_ever(int arg)
 static void
 stop_sharer_beside_a_corpse(void)
 {
-	InjectError error;
 	pid_t corpse;
 	int status;
 
-	cr_assert(inject_table_create(&error) == INJECT_OK, "%s", error.message);
-	cr_assert(inject_arm("lwlock/acquire/post-cas=#1 stop[proc=stopped]", &error) == INJECT_OK,
-			  "%s", error.message);
+	arm("lwlock/acquire/post-cas=#1 stop[proc=stopped]");
 	corpse = child_start(share_for_ever, 0);
 	board_wait(0, 1);
 	stopped = child_start(share_for_ever, 1);
@@ -458,14 +424,11 @@ recover_and_be_stopped(int arg)
 Test(lwlock_windows, a_stopped_recoverer_holds_up_nothing_but_recovery)
 {
 	HoldfastRecovery result;
-	InjectError error;
 	pid_t corpse;
 	int status;
 
 	cluster_start();
-	cr_assert(inject_table_create(&error) == INJECT_OK, "%s", error.message);
-	cr_assert(inject_arm("recover/lock/queue-taken=#1 stop[proc=stopped]", &error) == INJECT_OK,
-			  "%s", error.message);
+	arm("recover/lock/queue-taken=#1 stop[proc=stopped]");
 	corpse = child_start(share_for_ever, 0);
 	board_wait(0, 1);
 	child_kill(corpse);
@@ -505,13 +468,10 @@ recover_what_another_marked(int arg)
 /* A waiter marks the slot, and leaves the rest to the recoverer, who has just found out the same. */
 Test(lwlock_windows, whom_another_has_marked_dead_is_recovered)
 {
-	InjectError error;
 	pid_t corpse, judge;
 
 	cluster_start();
-	cr_assert(inject_table_create(&error) == INJECT_OK, "%s", error.message);
-	cr_assert(inject_arm("recover/slot/judged=#1 pause(judged)[proc=judge]", &error) == INJECT_OK,
-			  "%s", error.message);
+	arm("recover/slot/judged=#1 pause(judged)[proc=judge]");
 	corpse = child_start(hold_for_ever, 0);
 	board_wait(0, 1);
 	child_kill(corpse);

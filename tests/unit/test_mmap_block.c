@@ -24,20 +24,10 @@
 #include <holdfast/proc.h>
 #include <holdfast/shmem.h>
 
+#include "../support/directory.h"
 #include "mmap_block.h"
 
-static char dir[64];
-
-static void
-own_namespace(void)
-{
-	(void) unshare(CLONE_NEWIPC);
-	(void) snprintf(dir, sizeof(dir), "/tmp/holdfast-block-XXXXXX");
-	cr_assert(mkdtemp(dir) != NULL);
-	cr_assert(holdfast_set_data_directory(dir) == HOLDFAST_OK);
-}
-
-TestSuite(block, .timeout = 60, .init = own_namespace);
+TestSuite(block, .timeout = 60, .init = make_directory);
 
 static const HoldfastMemory plain_mmap = {.type = HOLDFAST_MEMORY_MMAP};
 
@@ -53,15 +43,6 @@ serve(const HoldfastMemory *memory)
 	if (status == HOLDFAST_OK)
 		status = holdfast_shmem_publish();
 	return status;
-}
-
-static int
-segments(void)
-{
-	struct shm_info info;
-
-	cr_assert(shmctl(0, SHM_INFO, (struct shmid_ds *) (void *) &info) >= 0);
-	return info.used_ids;
 }
 
 /* How many memory files of ours this process has open. */
@@ -86,16 +67,12 @@ open_blocks(void)
 static void
 stop(void)
 {
-	char path[128];
-
 	shmem_exit(0);
 	UnlinkLockFiles(0, 0);
 	cr_assert(open_blocks() == 0, "%d blocks are left", open_blocks());
 	if (geteuid() == 0)
-		cr_assert(segments() == 0, "%d segments are left", segments());
-	(void) snprintf(path, sizeof(path), "%s/%s", dir, HOLDFAST_LOCKFILE_GUARD);
-	(void) unlink(path);
-	cr_assert(rmdir(dir) == 0, "something is left in %s", dir);
+		cr_assert(count_segments() == 0, "%d segments are left", count_segments());
+	remove_directory();
 }
 
 static InterlockSegment *
@@ -337,7 +314,7 @@ Test(block, an_orphan_is_refused_read_and_recycled)
 	holdfast_inspect_free(in);
 	cr_assert(serve(&plain_mmap) == HOLDFAST_OK, "%s", holdfast_last_error()->message);
 	if (geteuid() == 0)
-		cr_assert(segments() == 1);
+		cr_assert(count_segments() == 1);
 	stop();
 }
 

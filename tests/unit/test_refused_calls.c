@@ -27,41 +27,13 @@
 #include <holdfast/shmem.h>
 #include <holdfast/supervisor.h>
 
+#include "../support/arm.h"
+#include "../support/directory.h"
 #include "inject/inject.h"
 
 #define ARRIVALS_MAX 24 /* of one call: a long loop is not tried at each turn */
 
-static char dir[64];
-
-static void
-own_namespace(void)
-{
-	(void) unshare(CLONE_NEWIPC);
-	(void) snprintf(dir, sizeof(dir), "/tmp/holdfast-refused-XXXXXX");
-	cr_assert(mkdtemp(dir) != NULL);
-	cr_assert(holdfast_set_data_directory(dir) == HOLDFAST_OK);
-}
-
-TestSuite(refused_calls, .timeout = 200, .init = own_namespace);
-
-static int
-segments(void)
-{
-	struct shm_info info;
-
-	cr_assert(shmctl(0, SHM_INFO, (struct shmid_ds *) (void *) &info) >= 0);
-	return info.used_ids;
-}
-
-static void
-arm(const char *plan)
-{
-	InjectError error;
-
-	if (!inject_table_mapped())
-		cr_assert(inject_table_create(&error) == INJECT_OK, "%s", error.message);
-	cr_assert(inject_arm(plan, &error) == INJECT_OK, "%s: %s", plan, error.message);
-}
+TestSuite(refused_calls, .timeout = 200, .init = make_directory);
 
 /* ---- operations: 0, or what failed ---- */
 
@@ -277,7 +249,7 @@ leave_orphan(void)
 		on_exit_reset();
 		_exit(serve());
 	}
-	cr_assert(waitpid(pid, &status, 0) == pid && status == 0 && segments() == 1);
+	cr_assert(waitpid(pid, &status, 0) == pid && status == 0 && count_segments() == 1);
 }
 
 /* `list` holds rooms and whole names. */
@@ -343,8 +315,8 @@ refuse_each(const Operation *operation, const InjectPointInfo *point, Tally *tal
 			tally->refused++;
 			tally->failed += outcome == 1;
 			tally->survived += outcome == 0;
-			if (!operation->needs_server && segments() > 0)
-				cr_assert(start_and_stop() == 0 && segments() == 0,
+			if (!operation->needs_server && count_segments() > 0)
+				cr_assert(start_and_stop() == 0 && count_segments() == 0,
 						  "%s: a segment is left, and the next start leaves it", plan);
 		}
 	}
@@ -373,19 +345,9 @@ refuse_all(const Operation *operation)
 	stop();
 	inject_table_detach();
 	cr_assert(tally.refused > 0);
-	cr_assert(segments() == 0);
+	cr_assert(count_segments() == 0);
 	cr_assert(start_and_stop() == 0);
 	return tally;
-}
-
-static void
-clean_directory(void)
-{
-	char path[128];
-
-	(void) snprintf(path, sizeof(path), "%s/%s", dir, HOLDFAST_LOCKFILE_GUARD);
-	(void) unlink(path);
-	cr_assert(rmdir(dir) == 0, "something is left in %s", dir);
 }
 
 /* Not shmdt: who cannot let go of an orphan is attached to it until he ends, and no start recycles what somebody has. */
@@ -399,7 +361,7 @@ Test(refused_calls, of_a_start)
 	Tally tally = refuse_all(&start);
 
 	cr_assert(tally.failed > 0 && tally.survived > 0);
-	clean_directory();
+	remove_directory();
 }
 
 Test(refused_calls, of_a_start_with_a_block)
@@ -412,7 +374,7 @@ Test(refused_calls, of_a_start_with_a_block)
 	memory_type = HOLDFAST_MEMORY_MMAP;
 	tally = refuse_all(&start);
 	cr_assert(tally.failed > 0 && tally.survived > 0);
-	clean_directory();
+	remove_directory();
 }
 
 Test(refused_calls, of_a_joiner)
@@ -421,7 +383,7 @@ Test(refused_calls, of_a_joiner)
 	Tally tally = refuse_all(&joiner);
 
 	cr_assert(tally.failed > 0);
-	clean_directory();
+	remove_directory();
 }
 
 Test(refused_calls, of_a_joiner_with_a_block)
@@ -432,7 +394,7 @@ Test(refused_calls, of_a_joiner_with_a_block)
 	memory_type = HOLDFAST_MEMORY_MMAP;
 	tally = refuse_all(&joiner);
 	cr_assert(tally.failed > 0);
-	clean_directory();
+	remove_directory();
 }
 
 Test(refused_calls, of_an_inspector)
@@ -442,7 +404,7 @@ Test(refused_calls, of_an_inspector)
 	Tally tally = refuse_all(&inspector);
 
 	cr_assert(tally.failed > 0 && tally.survived > 0, "much of it is a finding, no failure");
-	clean_directory();
+	remove_directory();
 }
 
 Test(refused_calls, of_an_inspector_with_a_block)
@@ -452,7 +414,7 @@ Test(refused_calls, of_an_inspector_with_a_block)
 
 	memory_type = HOLDFAST_MEMORY_MMAP;
 	cr_assert(refuse_all(&inspector).refused > 0);
-	clean_directory();
+	remove_directory();
 }
 
 Test(refused_calls, of_a_start_after_a_death)
@@ -462,7 +424,7 @@ Test(refused_calls, of_a_start_after_a_death)
 	Tally tally = refuse_all(&start);
 
 	cr_assert(tally.failed > 0 && tally.survived > 0, "what cannot be removed is nobody's");
-	clean_directory();
+	remove_directory();
 }
 
 Test(refused_calls, of_an_operator_who_reaps)
@@ -472,7 +434,7 @@ Test(refused_calls, of_an_operator_who_reaps)
 	Tally tally = refuse_all(&reaper);
 
 	cr_assert(tally.failed > 0);
-	clean_directory();
+	remove_directory();
 }
 
 Test(refused_calls, of_a_server_that_looks_at_its_lockfile)
@@ -485,7 +447,7 @@ Test(refused_calls, of_a_server_that_looks_at_its_lockfile)
 	Tally tally = refuse_all(&looker);
 
 	cr_assert(tally.failed > 0 && tally.survived > 0);
-	clean_directory();
+	remove_directory();
 }
 
 Test(refused_calls, of_a_supervisor)
@@ -499,5 +461,5 @@ Test(refused_calls, of_a_supervisor)
 	Tally tally = refuse_all(&over);
 
 	cr_assert(tally.refused > 0);
-	clean_directory();
+	remove_directory();
 }

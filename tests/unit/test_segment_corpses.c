@@ -24,53 +24,30 @@
 #include <holdfast/lockfile.h>
 #include <holdfast/pg_shmem.h>
 
+#include "../support/directory.h"
 #include "identity.h"
 #include "lockfile_disk.h"
 #include "segment_internal.h"
 
-static char dir[64];
 static struct stat dir_info;
 
 static void
 own_namespace(void)
 {
-	(void) unshare(CLONE_NEWIPC);
-	(void) snprintf(dir, sizeof(dir), "/tmp/holdfast-corpse-XXXXXX");
-	cr_assert(mkdtemp(dir) != NULL && stat(dir, &dir_info) == 0);
-	cr_assert(holdfast_set_data_directory(dir) == HOLDFAST_OK);
+	make_directory();
+	cr_assert(stat(dir, &dir_info) == 0);
 }
 
 TestSuite(corpse, .timeout = 60, .init = own_namespace);
-
-static char *
-path_of(const char *name)
-{
-	static char path[2][128];
-	static int turn;
-
-	turn = !turn;
-	(void) snprintf(path[turn], sizeof(path[turn]), "%s/%s", dir, name);
-	return path[turn];
-}
-
-static int
-segments_in_namespace(void)
-{
-	struct shm_info info;
-
-	cr_assert(shmctl(0, SHM_INFO, (struct shmid_ds *) (void *) &info) >= 0);
-	return info.used_ids;
-}
 
 /* Demanded in the test's body: an assertion in a .fini would not count. */
 static void
 nothing_is_left(void)
 {
 	cr_assert(access(path_of(HOLDFAST_LOCKFILE_NAME), F_OK) == -1);
-	(void) unlink(path_of(HOLDFAST_LOCKFILE_GUARD));
-	cr_assert(rmdir(dir) == 0, "something is left in %s", dir);
+	remove_directory();
 	if (geteuid() == 0)
-		cr_assert(segments_in_namespace() == 0, "%d segments are left", segments_in_namespace());
+		cr_assert(count_segments() == 0, "%d segments are left", count_segments());
 }
 
 static void

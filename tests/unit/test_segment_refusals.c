@@ -22,23 +22,13 @@
 #include <holdfast/recovery.h>
 #include <holdfast/shmem.h>
 
+#include "../support/directory.h"
 #include "data_directory.h"
 #include "lockfile_disk.h"
 #include "mmap_block.h"
 #include "segment_internal.h"
 
-static char dir[64];
-
-static void
-own_namespace(void)
-{
-	(void) unshare(CLONE_NEWIPC);
-	(void) snprintf(dir, sizeof(dir), "/tmp/holdfast-refusal-XXXXXX");
-	cr_assert(mkdtemp(dir) != NULL);
-	cr_assert(holdfast_set_data_directory(dir) == HOLDFAST_OK);
-}
-
-TestSuite(refusals, .timeout = 60, .init = own_namespace);
+TestSuite(refusals, .timeout = 60, .init = make_directory);
 
 static void
 serve(void)
@@ -53,13 +43,9 @@ serve(void)
 static void
 stop(void)
 {
-	char path[128];
-
 	shmem_exit(0);
 	UnlinkLockFiles(0, 0);
-	(void) snprintf(path, sizeof(path), "%s/%s", dir, HOLDFAST_LOCKFILE_GUARD);
-	(void) unlink(path);
-	cr_assert(rmdir(dir) == 0, "something is left in %s", dir);
+	remove_directory();
 }
 
 static bool
