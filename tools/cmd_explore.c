@@ -25,7 +25,8 @@
 
 static struct
 {
-	const char *program, *mutant, *pct, *preemptions, *json, *junit, *tap, *policy, *bundle;
+	const char *program, *mutant, *pct, *preemptions, *json, *junit, *tap, *policy, *memory,
+		*bundle;
 	uint64_t processes, crashes, recoverer_crashes, timeouts, schedules, seed, memory_mib,
 		budget_ms;
 	bool exhaustive, random, no_timeouts, no_supervisor, fine, list, quiet, no_bundle, bench;
@@ -54,6 +55,8 @@ explore_options(void)
 		{"--policy", OPTION_STRING, &opt.policy, "POLICY",
 		 "of the tranche: repair (default) or poison"},
 		{"--fine", OPTION_FLAG, &opt.fine, NULL, "stop at the queue's plain links, too"},
+		{"--memory", OPTION_STRING, &opt.memory, "MODEL",
+		 "sc: every store is seen at once (default); tso: store buffers, as x86 has them"},
 		{"--exhaustive", OPTION_FLAG, &opt.exhaustive, NULL, "every schedule (the default)"},
 		{"--preemptions", OPTION_STRING, &opt.preemptions, "N",
 		 "every schedule in which a process that could go on is interrupted at most N times"},
@@ -162,6 +165,8 @@ read_case(ExploreCase *what)
 	if (opt.policy != NULL && strcmp(opt.policy, "repair") != 0 &&
 		strcmp(opt.policy, "poison") != 0)
 		return usage_error("--policy is repair or poison, not \"%s\"", opt.policy);
+	if (opt.memory != NULL && strcmp(opt.memory, "sc") != 0 && strcmp(opt.memory, "tso") != 0)
+		return usage_error("--memory is sc or tso, not \"%s\"", opt.memory);
 	if (opt.exhaustive + opt.random + (opt.pct != NULL) + (opt.preemptions != NULL) > 1)
 		return usage_error("--exhaustive, --preemptions, --random and --pct exclude each other");
 	if (opt.preemptions != NULL &&
@@ -188,6 +193,7 @@ read_case(ExploreCase *what)
 	config->supervisor = !opt.no_supervisor;
 	config->poison = opt.policy != NULL && strcmp(opt.policy, "poison") == 0;
 	config->fine = opt.fine;
+	config->tso = opt.memory != NULL && strcmp(opt.memory, "tso") == 0;
 	config->seed = opt.seed;
 	config->schedules = opt.schedules != 0 ? opt.schedules : 1000000;
 	config->memory_limit = (opt.memory_mib != 0 ? opt.memory_mib : 4096) * MIB;
@@ -253,10 +259,11 @@ print_figures(FILE *out, const ExploreCase *what, const ExploreReport *report)
 	const ExploreConfig *config = &what->config;
 	uint64_t transitions = report->transitions + report->crash_transitions;
 
-	(void) fprintf(out, "explore %s%s%s: %s, %u crashes, %u recoverer crashes, %u time-outs%s\n",
+	(void) fprintf(out, "explore %s%s%s: %s, %u crashes, %u recoverer crashes, %u time-outs%s%s\n",
 				   what->program, what->mutant[0] != '\0' ? " with " : "", what->mutant,
 				   strategy_name(config->strategy), config->crashes, config->recoverer_crashes,
-				   config->timeouts, config->supervisor ? "" : ", no supervisor");
+				   config->timeouts, config->supervisor ? "" : ", no supervisor",
+				   config->tso ? ", store buffers" : "");
 	if (config->strategy == EXPLORE_PREEMPTIONS)
 		(void) fprintf(out, "within %u preemptions, ", config->preemptions);
 	if (config->strategy == EXPLORE_EXHAUSTIVE || config->strategy == EXPLORE_PREEMPTIONS)
@@ -315,7 +322,7 @@ static bool
 leave_bundle(const ExploreCase *what, const ExploreReport *report, const char *token, char *path,
 			 size_t size)
 {
-	static const char *const kinds[] = {"step", "kill", "time-out"};
+	static const char *const kinds[] = {"step", "kill", "time-out", "flush"};
 	const char *parent = opt.bundle != NULL ? opt.bundle : ".holdfast";
 	FILE *out;
 	bool written = true;
@@ -336,7 +343,7 @@ leave_bundle(const ExploreCase *what, const ExploreReport *report, const char *t
 	if ((out = bundle_file(path, "schedule")) != NULL)
 	{
 		for (uint32_t i = 0; i < what->schedule.count; i++)
-			(void) fprintf(out, "%u %s %u\n", i, kinds[what->schedule.move[i].kind % 3],
+			(void) fprintf(out, "%u %s %u\n", i, kinds[what->schedule.move[i].kind % 4],
 						   what->schedule.move[i].process);
 		written = close_output(out, "schedule") && written;
 	}
@@ -388,6 +395,7 @@ write_json(const ExploreCase *what, const ExploreReport *report, const char *tok
 	json_uint(&json, "crashes", config->crashes);
 	json_uint(&json, "recoverer_crashes", config->recoverer_crashes);
 	json_uint(&json, "timeouts", config->timeouts);
+	json_string(&json, "memory", config->tso ? "tso" : "sc");
 	json_bool(&json, "supervisor", config->supervisor);
 	json_string(&json, "end", end_name(report->end));
 	json_bool(&json, "complete", report->end == EXPLORE_COMPLETE);
@@ -623,9 +631,9 @@ static const struct
 	const char *program;
 	unsigned crashes, recoverer_crashes, timeouts;
 } small_cases[] = {
-	{"S,X", 0, 0, 0}, {"X,X", 0, 0, 0}, {"S,X", 1, 0, 0},   {"X,T", 0, 0, 1}, {"W,U", 1, 0, 0},
-	{"O,X", 1, 0, 0}, {"s,X", 1, 0, 0}, {"X,X", 1, 0, 0},   {"N,X", 1, 0, 0}, {"S,X", 1, 1, 0},
-	{"S,X", 2, 0, 0}, {"X,E", 1, 0, 0}, {"S,S,X", 0, 0, 0},
+	{"S,X", 0, 0, 0}, {"X,X", 0, 0, 0}, {"S,X", 1, 0, 0},  {"X,T", 0, 0, 1},   {"W,U", 1, 0, 0},
+	{"O,X", 1, 0, 0}, {"s,X", 1, 0, 0}, {"X,X", 1, 0, 0},  {"N,X", 1, 0, 0},   {"S,X", 1, 1, 0},
+	{"S,X", 2, 0, 0}, {"X,E", 1, 0, 0}, {"X,XX", 0, 0, 1}, {"S,S,X", 0, 0, 0},
 };
 
 static int

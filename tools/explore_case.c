@@ -54,12 +54,13 @@ bool
 explore_read_token(const ReplayToken *token, ExploreCase *what, ReplayTokenError *error)
 {
 	static const char *const keys[] = {
-		"program", "crashes", "recoverer-crashes", "timeouts", "supervisor", "policy",
-		"grain",   "mutant",  "signature",         "schedule", NULL};
+		"program", "crashes", "recoverer-crashes", "timeouts", "supervisor", "policy", "grain",
+		"memory",  "mutant",  "signature",         "schedule", NULL};
 	const char *program = replay_token_get(token, "program");
 	const char *schedule = replay_token_get(token, "schedule");
 	const char *policy = replay_token_get(token, "policy");
 	const char *grain = replay_token_get(token, "grain");
+	const char *memory = replay_token_get(token, "memory");
 	uint64_t crashes, recoverers, timeouts, supervisor;
 	size_t position;
 
@@ -76,6 +77,8 @@ explore_read_token(const ReplayToken *token, ExploreCase *what, ReplayTokenError
 		return refuse(error, "policy= is poison or repair");
 	if (grain != NULL && strcmp(grain, "fine") != 0)
 		return refuse(error, "grain= is fine");
+	if (memory != NULL && strcmp(memory, "tso") != 0)
+		return refuse(error, "memory= is tso");
 	if (!copy_value(token, "mutant", what->mutant, sizeof(what->mutant)) ||
 		!copy_value(token, "signature", what->signature, sizeof(what->signature)))
 		return refuse(error, "mutant= or signature= is too long");
@@ -87,6 +90,7 @@ explore_read_token(const ReplayToken *token, ExploreCase *what, ReplayTokenError
 	what->config.supervisor = supervisor != 0;
 	what->config.poison = policy != NULL && strcmp(policy, "poison") == 0;
 	what->config.fine = grain != NULL;
+	what->config.tso = memory != NULL;
 	return true;
 }
 
@@ -106,6 +110,7 @@ explore_make_token(const ExploreCase *what, ReplayToken *token)
 		   (what->config.supervisor || replay_token_add_number(token, "supervisor", 0)) &&
 		   (!what->config.poison || replay_token_add(token, "policy", "poison")) &&
 		   (!what->config.fine || replay_token_add(token, "grain", "fine")) &&
+		   (!what->config.tso || replay_token_add(token, "memory", "tso")) &&
 		   (what->mutant[0] == '\0' || replay_token_add(token, "mutant", what->mutant)) &&
 		   (what->signature[0] == '\0' || replay_token_add(token, "signature", what->signature)) &&
 		   schedule_print(&what->schedule, schedule, sizeof(schedule)) &&

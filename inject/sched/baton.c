@@ -226,6 +226,12 @@ make_move(ExploreMove move)
 			sim_note_time_out(p);
 			sim_baton_wake((const uint32_t *) ((const char *) SIM_ADDRESS + where[p].address), 1);
 			return await_the_woken() && give_baton(p, 1);
+		case MOVE_FLUSH:
+			if (!sim_can_flush(p))
+				return false;
+			sim_tso_flush(p);
+			sim_judge_step();
+			return true;
 		default:
 			return false;
 	}

@@ -33,7 +33,7 @@ typedef struct Frame
 	uint8_t nopen;
 	int8_t last;         /* who ran last and could go on; -1: changing over is free */
 	uint8_t preemptions; /* spent so far */
-	uint32_t open[SIM_PROCESSES * 2];
+	uint32_t open[SIM_PROCESSES * 3];
 } Frame;
 
 typedef struct Edge
@@ -115,7 +115,7 @@ next_move(const Search *search, Frame *frame, SimMove *move, int *process)
 {
 	int n = sim.processes;
 
-	while (frame->choice < 3 * n)
+	while (frame->choice < 4 * n)
 	{
 		/* Who ran last comes first: whether it can go on decides what changing over costs. */
 		int p = (frame->choice + (frame->last > 0 ? frame->last : 0)) % n;
@@ -136,6 +136,11 @@ next_move(const Search *search, Frame *frame, SimMove *move, int *process)
 		if (kind == 2 && search->faults && sim_can_kill(p))
 		{
 			*move = MOVE_KILL;
+			return true;
+		}
+		if (kind == 3 && sim_can_flush(p))
+		{
+			*move = MOVE_FLUSH;
 			return true;
 		}
 	}
@@ -163,7 +168,7 @@ edge_to(Search *search, Frame *frame, uint32_t to)
 
 	if (flags & STATE_GOOD)
 		frame->good = true;
-	else if (frame->nopen < SIM_PROCESSES * 2)
+	else if (frame->nopen < SIM_PROCESSES * 3)
 		frame->open[frame->nopen++] = to;
 }
 
@@ -394,7 +399,7 @@ depth_first(Search *search, const ExploreConfig *config)
 		mark = sim_mark(process);
 		outcome = sim_move(move, process);
 		search->last = (int8_t) (move == MOVE_KILL || outcome == OUTCOME_SPUN ? -1 : process);
-		if (move == MOVE_STEP)
+		if (move == MOVE_STEP || move == MOVE_FLUSH)
 			report->transitions++;
 		else
 			report->crash_transitions++;
@@ -405,7 +410,10 @@ depth_first(Search *search, const ExploreConfig *config)
 				found_on_stack(search, violation, move << 4 | process);
 			break;
 		}
-		counts = move == MOVE_STEP || (move == MOVE_TIMEOUT && search->timeouts_count);
+		if (move == MOVE_FLUSH)
+			search->last = frame->last;
+		counts = move == MOVE_STEP || move == MOVE_FLUSH ||
+				 (move == MOVE_TIMEOUT && search->timeouts_count);
 		if (outcome == OUTCOME_SPUN)
 		{
 			frame->spinning |= (uint8_t) (1u << process);

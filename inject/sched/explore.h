@@ -31,7 +31,7 @@ typedef enum ExploreStrategy
 /* One move: what, by whom. */
 typedef struct ExploreMove
 {
-	uint8_t kind; /* 0 step, 1 kill, 2 time-out */
+	uint8_t kind; /* 0 step, 1 kill, 2 time-out, 3 flush of a store */
 	uint8_t process;
 } ExploreMove;
 
@@ -48,7 +48,7 @@ typedef struct ExploreConfig
 	unsigned crashes, recoverer_crashes, timeouts;
 	bool supervisor; /* false: only waiters recover, by time-outs */
 	bool poison;     /* the tranche's policy; otherwise repair */
-	bool tso;
+	bool tso;  /* store buffers; otherwise memory is sequentially consistent */
 	bool fine; /* accesses under the queue's owner are stops, too */
 	ExploreStrategy strategy;
 	unsigned preemptions;

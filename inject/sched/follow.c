@@ -24,6 +24,8 @@ is_possible(ExploreMove move)
 			/* Whether it waits in a loop is seen when it tries. */
 			return sim_world->shared.kernel.timeouts_left > 0 &&
 				   (sim_can_time_out(move.process, false) || sim_can_step(move.process));
+		case MOVE_FLUSH:
+			return sim_can_flush(move.process);
 		default:
 			return false;
 	}
@@ -79,6 +81,8 @@ sim_follow(const ExploreMove *move, size_t count, ExploreSchedule *kept, uint32_
 				dropped[at - 1] = true;
 			last[p] = 0;
 		}
+		else if (move[i].kind == MOVE_FLUSH)
+			continue; /* what its process was looking at, it goes on looking at */
 		else if (sim.changed_something || move[i].kind != MOVE_STEP)
 			last[p] = 0;
 		else
@@ -175,6 +179,8 @@ place_name(uint64_t offset, char *name, size_t size)
 	if (offset >= data && offset < data + sizeof(segment->data))
 		(void) snprintf(name, size, "data[%" PRIu64 "][%" PRIu64 "]", (offset - data) / 16,
 						(offset - data) / 8 % 2);
+	else if (offset >= sim_offset(sim_world->shared.buffer))
+		(void) snprintf(name, size, "its stores to be seen");
 	else if (offset == sim_offset(&segment->var))
 		(void) snprintf(name, size, "var");
 	else if (offset == sim_offset(&segment->proc_global.recovery_owner))
@@ -260,6 +266,18 @@ tell_slot(ExploreReport *report, size_t *at, int p)
 }
 
 static void
+tell_buffer(ExploreReport *report, size_t *at, int p)
+{
+	const SimBuffer *buffer = &sim_world->shared.buffer[p];
+	char name[64];
+
+	for (uint64_t i = 0; i < buffer->count; i++)
+		say(report, at, "%s %s = %" PRIx64 "%s", i == 0 ? "          not yet seen by others:" : ",",
+			place_name(buffer->store[i].where >> 8, name, sizeof(name)), buffer->store[i].value,
+			i + 1 == buffer->count ? "\n" : "");
+}
+
+static void
 tell_process(ExploreReport *report, size_t *at, int p)
 {
 	const SimProcess *process = &sim.process[p];
@@ -286,7 +304,10 @@ sim_tell(ExploreReport *report)
 	size_t at = 0;
 
 	for (int p = 0; p < sim.processes; p++)
+	{
 		tell_process(report, &at, p);
+		tell_buffer(report, &at, p);
+	}
 	for (int i = 0; i < SIM_LOCKS; i++)
 		tell_word(report, &at, i);
 	for (int p = 0; p < sim.processes; p++)

@@ -11,8 +11,8 @@
  *		counters		that nothing depends on
  *		the list's links, which only the owner of the queue touches; that is checked at each access
  *
- * A failed compare-and-swap is a read.  Weak ones do not fail without reason here.  Memory order: the simulator runs
- * sequentially consistent code; the order arguments are taken and not weakened.
+ * A failed compare-and-swap is a read.  Weak ones do not fail without reason here.  Memory order: sequentially consistent,
+ * or, with config->tso, that of x86 (tso.c); weaker orders are taken for what they are there.
  */
 #include "model.h"
 
@@ -135,18 +135,55 @@ stop_before(const volatile void *address, SimStop stop)
 		sim.just_read = stop == STOP_READ && is_lock_word(address) ? address : NULL;
 }
 
+static __attribute__((noinline)) void
+before_with_buffer(const volatile void *address, size_t size, SimStop stop)
+{
+	bool stops = is_stop(address, true);
+
+	if (stops)
+		stop_before(address, stop);
+	sim_tso_before(address, size, stop, stops);
+}
+
 static inline void
-before(const volatile void *address, SimStop stop)
+before(const volatile void *address, size_t size, SimStop stop)
 {
 	if (!sim.running || !sim_is_shared((const void *) address))
 		return;
 	/* The hundred looks of a spin, at what its first look has read already. */
 	if (sim.looks_without_stopping && stop == STOP_READ)
 		return;
+	if (sim.config->tso && stop != STOP_READ)
+	{
+		before_with_buffer(address, size, stop);
+		return;
+	}
 	if (is_stop(address, stop != STOP_READ))
 		stop_before(address, stop);
 	if (stop == STOP_WRITE)
 		sim_log((const void *) address);
+}
+
+static inline void
+log_shared(const volatile void *address)
+{
+	if (sim.running && sim_is_shared((const void *) address))
+		sim_log((const void *) address);
+}
+
+static inline void
+changed_word(const volatile void *address, uint64_t old, uint64_t new)
+{
+	/* Nobody is passed over long enough where no time passes. */
+	if (sim.running && sim.config->timeouts > 0 && is_lock_word(address))
+		sim_judge_handoff(address, old, new);
+}
+
+/* A store that waits until it is seen by all. */
+static inline bool
+is_fence(int order)
+{
+	return order == __ATOMIC_SEQ_CST && sim.config != NULL && sim.config->tso;
 }
 
 /* ---- plain accesses: the compiler calls, then does it ---- */
@@ -158,11 +195,11 @@ before(const volatile void *address, SimStop stop)
 	void __tsan_unaligned_write##size_(void *address);                                             \
 	void __tsan_read##size_(void *address)                                                         \
 	{                                                                                              \
-		before(address, STOP_READ);                                                                \
+		before(address, (size_), STOP_READ);                                                       \
 	}                                                                                              \
 	void __tsan_write##size_(void *address)                                                        \
 	{                                                                                              \
-		before(address, STOP_WRITE);                                                               \
+		before(address, (size_), STOP_WRITE);                                                      \
 		if ((size_) > 8 && sim.running && sim_is_shared(address))                                  \
 			sim_log((char *) address + 8);                                                         \
 	}                                                                                              \
@@ -222,7 +259,8 @@ __tsan_write_range(void *address, unsigned long size)
 void
 __tsan_atomic_thread_fence(int order)
 {
-	(void) order;
+	if (is_fence(order))
+		sim_tso_fence();
 }
 
 void
@@ -256,11 +294,12 @@ sim_memcpy(void *to, const void *from, size_t size)
 		uint##bits_##_t old;                                                                       \
                                                                                                    \
 		(void) order;                                                                              \
-		before(address, STOP_RMW);                                                                 \
-		if (sim.running && sim_is_shared((const void *) address))                                  \
-			sim_log((const void *) address);                                                       \
+		before(address, (bits_) / 8, STOP_RMW);                                                    \
+		log_shared(address);                                                                       \
 		old = *address;                                                                            \
 		*address = (uint##bits_##_t)(change_);                                                     \
+		if ((bits_) == 64)                                                                         \
+			changed_word(address, old, *address);                                                  \
 		return old;                                                                                \
 	}
 
@@ -282,14 +321,15 @@ sim_memcpy(void *to, const void *from, size_t size)
 												int order)                                         \
 	{                                                                                              \
 		(void) order;                                                                              \
-		before(address, STOP_READ);                                                                \
+		before(address, (bits_) / 8, STOP_READ);                                                   \
 		return *address;                                                                           \
 	}                                                                                              \
 	void __tsan_atomic##bits_##_store(volatile uint##bits_##_t *address, uint##bits_##_t value,    \
 									  int order)                                                   \
 	{                                                                                              \
-		(void) order;                                                                              \
-		before(address, STOP_WRITE);                                                               \
+		before(address, (bits_) / 8, is_fence(order) ? STOP_RMW : STOP_WRITE);                     \
+		if (is_fence(order))                                                                       \
+			log_shared(address);                                                                   \
 		*address = value;                                                                          \
 	}                                                                                              \
 	uint##bits_##_t __tsan_atomic##bits_##_compare_exchange_val(                                   \
@@ -300,13 +340,14 @@ sim_memcpy(void *to, const void *from, size_t size)
                                                                                                    \
 		(void) order;                                                                              \
 		(void) failure_order;                                                                      \
-		before(address, STOP_SWAP);                                                                \
+		before(address, (bits_) / 8, STOP_SWAP);                                                   \
 		old = *address;                                                                            \
 		if (old != expected)                                                                       \
 			return old;                                                                            \
-		if (sim.running && sim_is_shared((const void *) address))                                  \
-			sim_log((const void *) address);                                                       \
+		log_shared(address);                                                                       \
 		*address = desired;                                                                        \
+		if ((bits_) == 64)                                                                         \
+			changed_word(address, old, desired);                                                   \
 		return old;                                                                                \
 	}                                                                                              \
 	int __tsan_atomic##bits_##_compare_exchange_strong(                                            \

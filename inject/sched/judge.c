@@ -26,6 +26,8 @@ static const struct
 					  "from here on the end is not reached, however they are scheduled"},
 	[SIM_QUEUE_RACE] = {"queue-race",
 						"the list of waiters is touched by somebody who does not own it"},
+	[SIM_OVERTAKEN] = {"overtaken",
+					   "a newcomer takes the lock that was to be handed to one passed over before"},
 	[SIM_OVERRUN] = {"overrun", "the simulation ran out of room"},
 };
 
@@ -51,6 +53,28 @@ judge_word(int i, uint64_t word)
 	if (i == 0 && (notes->trying & ~notes->busy_seen) != 0 &&
 		(!lw_is_free(word) || (word & LW_STOPS_NEWCOMER)))
 		sim_set(&notes->busy_seen, notes->busy_seen | notes->trying);
+}
+
+/*
+ * The library bounds a wait by time, and by HANDOFF from then on: a newcomer, who has neither queued for the lock nor
+ * asked for HANDOFF itself in this operation, may not take it while that is set.
+ */
+void
+sim_judge_handoff(const volatile void *word, uint64_t before, uint64_t after)
+{
+	SimNotes *notes = &sim_world->shared.notes;
+	uint64_t me = (uint64_t) sim.current + 1, bit = UINT64_C(1) << sim.current;
+	int i = word == &sim_world->shared.segment.locks[0].lock.state ? 0 : 1;
+	bool takes = lw_xowner(after) == me ? lw_xowner(before) != me
+										: lw_shared_count(after) > lw_shared_count(before);
+	bool asks = (after & LW_HANDOFF) && !(before & LW_HANDOFF);
+
+	if (takes && (before & LW_HANDOFF) && !(notes->passed_over[i] & bit))
+		sim_violate(SIM_OVERTAKEN);
+	if (takes)
+		sim_set(&notes->passed_over[i], notes->passed_over[i] & ~bit);
+	else if (asks || lw_qowner(after) == me)
+		sim_set(&notes->passed_over[i], notes->passed_over[i] | bit);
 }
 
 void

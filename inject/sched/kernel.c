@@ -66,6 +66,7 @@ recovers_the_dead(void)
 static void
 wait_for_change(void)
 {
+	sim_tso_fence();
 	if (!sim.running || sim.impatient)
 		return;
 	if (recovers_the_dead())
@@ -115,6 +116,7 @@ futex_wait(const uint32_t *word, uint32_t expected, const struct timespec *timeo
 	SimKernel *kernel = &sim_world->shared.kernel;
 
 	sim_stop_here(STOP_FUTEX_WAIT, word);
+	sim_tso_drain();
 	if (__atomic_load_n(word, __ATOMIC_SEQ_CST) != expected)
 	{
 		errno = EAGAIN;
@@ -136,6 +138,7 @@ futex_wake(const uint32_t *word, int count)
 	long woken = 0;
 
 	sim_stop_here(STOP_FUTEX_WAKE, word);
+	sim_tso_drain();
 	sim.changed_something = true;
 	for (int i = 0; i < sim.processes && woken < count; i++)
 	{

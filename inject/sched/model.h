@@ -76,16 +76,33 @@ typedef struct SimNotes
 	uint64_t repairing[SIM_LOCKS]; /* process + 1 */
 	uint64_t
 		busy_seen; /* bit per process: its conditional acquisition is running, and the lock was held */
-	uint64_t trying;    /* bit per process */
-	uint64_t violation; /* SimViolation */
+	uint64_t trying;                 /* bit per process */
+	uint64_t passed_over[SIM_LOCKS]; /* bit per process: no newcomer, see sim_judge_handoff() */
+	uint64_t violation;              /* SimViolation */
 	uint64_t culprit;
 } SimNotes;
+
+/* A store that the others do not see yet; see tso.c. */
+typedef struct SimStore
+{
+	uint64_t where; /* offset << 8 | size; 0: none */
+	uint64_t value;
+} SimStore;
+
+#define SIM_BUFFERED 4
+
+typedef struct SimBuffer
+{
+	uint64_t count;
+	SimStore store[SIM_BUFFERED]; /* oldest first */
+} SimBuffer;
 
 typedef struct SimShared
 {
 	SimSegment segment;
 	SimKernel kernel;
 	SimNotes notes;
+	SimBuffer buffer[SIM_PROCESSES];
 } SimShared;
 
 typedef struct SimWorld
@@ -116,6 +133,7 @@ typedef enum SimViolation
 	SIM_LIVELOCK,
 	SIM_OVERRUN,
 	SIM_QUEUE_RACE,
+	SIM_OVERTAKEN,
 } SimViolation;
 
 const char *sim_violation_name(SimViolation violation);
@@ -253,6 +271,7 @@ typedef enum SimMove
 	MOVE_STEP,
 	MOVE_KILL,
 	MOVE_TIMEOUT,
+	MOVE_FLUSH, /* the oldest store in its buffer comes to memory */
 } SimMove;
 
 typedef enum SimOutcome
@@ -315,6 +334,19 @@ sim_set(uint64_t *word, uint64_t value)
 	*word = value;
 }
 
+/* ---- tso.c; without config->tso buffers are empty ---- */
+
+bool sim_can_flush(int process);
+void sim_tso_flush(int process);
+void sim_tso_empty(int process);
+/* The current process begins, or ends, to see its own stores. */
+void sim_tso_lay_over(void);
+void sim_tso_take_off(void);
+void sim_tso_before(const volatile void *address, size_t size, SimStop stop, bool stops);
+/* The current process's stores are seen by all; `fence`: others may run before that. */
+void sim_tso_drain(void);
+void sim_tso_fence(void);
+
 /* ---- program.c ---- */
 
 bool sim_program_is_good(const char *program);
@@ -326,7 +358,9 @@ void sim_violate(SimViolation violation);
 
 /* ---- judge.c ---- */
 
-void sim_judge_step(void);             /* after each step: words are legal */
+void sim_judge_step(void); /* after each step: words are legal */
+/* The current process has changed a lock word: did it overtake whom it must not? */
+void sim_judge_handoff(const volatile void *word, uint64_t before, uint64_t after);
 SimViolation sim_judge_terminal(void); /* nothing is left */
 SimViolation sim_judge_stuck(void);    /* nobody can go on: what is it? */
 

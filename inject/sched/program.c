@@ -65,7 +65,11 @@ static void
 store_data(uint64_t *word, uint64_t value)
 {
 	sim_stop_here(STOP_WRITE, word);
-	sim_set(word, value);
+	if (!sim.config->tso)
+		sim_log(word);
+	else
+		sim_tso_before(word, sizeof(*word), STOP_WRITE, true);
+	*word = value;
 }
 
 /* ---- inside ---- */
@@ -276,6 +280,18 @@ leave_holding(void)
 }
 
 static void
+begin_operation(void)
+{
+	SimNotes *notes = &sim_world->shared.notes;
+
+	for (int i = 0; i < SIM_LOCKS; i++)
+	{
+		if (notes->passed_over[i] & me_bit())
+			sim_set(&notes->passed_over[i], notes->passed_over[i] & ~me_bit());
+	}
+}
+
+static void
 operate(char operation)
 {
 	HoldfastStatus status;
@@ -328,7 +344,11 @@ void
 sim_run_program(int process)
 {
 	for (const char *operation = sim.process[process].program; *operation != '\0'; operation++)
+	{
+		begin_operation();
 		operate(*operation);
+	}
+	sim_tso_fence();
 }
 
 /* ---- recoverers ---- */
@@ -342,6 +362,7 @@ sim_run_supervisor(void)
 
 	for (;;)
 	{
+		sim_tso_fence();
 		sim_stop_here(STOP_IDLE, NULL);
 		for (int i = 0; i < sim.processes; i++)
 		{

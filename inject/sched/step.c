@@ -167,11 +167,9 @@ sim_looks(SimStop stop)
 	return true;
 }
 
-void
-sim_stop_here(SimStop stop, const void *address)
+static inline void
+stop_here(SimStop stop, const void *address)
 {
-	if (!sim.running || !sim_looks(stop))
-		return;
 	if (sim.real)
 	{
 		sim_baton_stop(stop, address);
@@ -180,6 +178,26 @@ sim_stop_here(SimStop stop, const void *address)
 	sim.stop = stop;
 	sim.stop_address = address != NULL ? sim_offset(address) : 0;
 	sim_switch(&process_sp, sim.engine_sp);
+}
+
+static __attribute__((noinline)) void
+stop_with_buffer(SimStop stop, const void *address)
+{
+	sim_tso_take_off();
+	stop_here(stop, address);
+	sim_tso_lay_over();
+}
+
+/* Leaves as little as can be on the stack: what is stale there makes equal states differ. */
+void
+sim_stop_here(SimStop stop, const void *address)
+{
+	if (!sim.running || !sim_looks(stop))
+		return;
+	if (sim.config->tso)
+		stop_with_buffer(stop, address);
+	else
+		stop_here(stop, address);
 }
 
 static void
@@ -335,6 +353,7 @@ sim_note_death(int process)
 	sim_set(budget, *budget - 1);
 	sim_set(&shared->kernel.dead[process], 1);
 	sim_set(&shared->kernel.asleep[process], 0);
+	sim_tso_empty(process);
 	/* A dead reader reads no more; a dead writer's mark stays until its data is mended. */
 	for (int i = 0; i < SIM_LOCKS; i++)
 		sim_set(&shared->notes.holds_shared[i], shared->notes.holds_shared[i] & ~bit);
@@ -375,6 +394,8 @@ sim_move(SimMove move, int process)
 	sim.step_start = sim.log_count;
 	if (move == MOVE_KILL)
 		sim_note_death(process);
+	else if (move == MOVE_FLUSH)
+		sim_tso_flush(process);
 	else
 	{
 		bool asleep = sim.process[process].image->stop == STOP_ASLEEP;

@@ -24,6 +24,7 @@ typedef struct Walk
 	uint64_t looks_from[SIM_PROCESSES];  /* the version at which it began to look */
 	uint64_t stood_aside[SIM_PROCESSES]; /* the version at which it looked in vain, + 1 */
 	uint32_t priority[SIM_PROCESSES];
+	uint32_t flush_one_in;
 	uint32_t length; /* longest schedule so far */
 } Walk;
 
@@ -113,6 +114,29 @@ time_somebody_out(Walk *walk)
 	return true;
 }
 
+/* Stores that come to memory before their process waits for them: in some schedules often, in some hardly ever. */
+static bool
+flush_somebody(Walk *walk)
+{
+	int with_stores[SIM_PROCESSES];
+	uint32_t n = 0;
+
+	if (walk->count == STEPS_MAX || below(walk, walk->flush_one_in) != 0)
+		return false;
+	for (int p = 0; p < sim.processes; p++)
+	{
+		if (sim_can_flush(p))
+			with_stores[n++] = p;
+	}
+	if (n == 0)
+		return false;
+	with_stores[0] = with_stores[below(walk, n)];
+	(void) sim_move(MOVE_FLUSH, with_stores[0]);
+	walk->move[walk->count++] = (ExploreMove){MOVE_FLUSH, (uint8_t) with_stores[0]};
+	walk->version++;
+	return true;
+}
+
 /* Where something happens in a schedule of about `length` moves. */
 static void
 draw(Walk *walk, uint32_t *at, uint32_t n)
@@ -155,6 +179,8 @@ one_schedule(Walk *walk, unsigned depth)
 		nchange = 16;
 	if (ncrash > 16)
 		ncrash = 16;
+	if (walk->config->tso)
+		walk->flush_one_in = 1u << (2 * below(walk, 4) + 1);
 	draw(walk, change, nchange);
 	draw(walk, crash, ncrash);
 	for (;;)
@@ -164,6 +190,8 @@ one_schedule(Walk *walk, unsigned depth)
 		int p;
 
 		if (is_drawn(crash, ncrash, walk->count) && walk->count < STEPS_MAX && kill_somebody(walk))
+			continue;
+		if (walk->config->tso && flush_somebody(walk))
 			continue;
 		n = choices(walk, process);
 		/* Without a supervisor nothing else goes on; with one, now and then. */

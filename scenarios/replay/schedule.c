@@ -7,7 +7,7 @@
 
 #include "schedule.h"
 
-#define MOVE_KINDS " KT" /* by ExploreMove.kind */
+#define MOVE_KINDS " KTF" /* by ExploreMove.kind */
 
 static bool
 read_digits(const char **text, unsigned most, unsigned *value)
@@ -41,8 +41,12 @@ read_move(const char **text, ExploreSchedule *schedule)
 	ExploreMove move = {0, 0};
 	unsigned process, times = 1;
 
-	if (**text == 'K' || **text == 'T')
-		move.kind = *(*text)++ == 'K' ? 1 : 2;
+	for (unsigned char kind = 1; kind < sizeof(MOVE_KINDS) - 1; kind++)
+	{
+		if (**text == MOVE_KINDS[kind])
+			move.kind = kind;
+	}
+	*text += move.kind > 0;
 	if (!read_digits(text, 15, &process))
 		return false;
 	move.process = (unsigned char) process;
@@ -93,7 +97,7 @@ schedule_print(const ExploreSchedule *schedule, char *out, size_t size)
 		while (i + times < schedule->count && schedule->move[i + times].kind == move.kind &&
 			   schedule->move[i + times].process == move.process)
 			times++;
-		if (move.kind > 0 && move.kind < 3)
+		if (move.kind > 0 && move.kind < sizeof(MOVE_KINDS) - 1)
 			kind[0] = MOVE_KINDS[move.kind];
 		if (times > 1)
 			(void) snprintf(count, sizeof(count), "*%u", times);

@@ -39,6 +39,29 @@ token()
 	run -2 "$HOLDFAST" explore --preemptions 1 --random
 }
 
+@test "store buffers: nothing found, and what only they can show" {
+	run -0 "$HOLDFAST" explore --program S,X --crashes 1 --memory tso
+	[[ $output == *', store buffers'*complete:* ]]
+	run -0 "$HOLDFAST" explore --program X,T --timeouts 1 --memory tso
+	run -0 "$HOLDFAST" explore --program S,X,X --crashes 1 --memory tso --pct 3 --schedules 2000 --seed 1
+	run -2 "$HOLDFAST" explore --memory arm
+	run -0 "$HOLDFAST" explore --program X,X --mutant 210-asleep-by-a-plain-store
+	run -1 "$HOLDFAST" explore --program X,X --mutant 210-asleep-by-a-plain-store --memory tso --random --seed 1 --no-bundle
+	[[ $output == *'FOUND lost-wakeup'*memory=tso* ]]
+	run -1 "$HOLDFAST" replay "$(token)" --repeat 20 --quiet
+	[[ $output == *'20 with the same signature: lost-wakeup'* ]]
+	run -1 "$HOLDFAST" explore --program X,X --mutant 210-asleep-by-a-plain-store --memory tso --no-bundle
+	[[ $output == *'FOUND lost-wakeup'* ]]
+}
+
+@test "a newcomer does not overtake whom the lock is to be handed to" {
+	run -0 "$HOLDFAST" explore --program X,XX --timeouts 1
+	run -1 "$HOLDFAST" explore --program X,XX --timeouts 1 --mutant 211-newcomers-pass-handoff --no-bundle
+	[[ $output == *'FOUND overtaken'* ]]
+	run -1 "$HOLDFAST" replay "$(token)" --repeat 20 --quiet
+	[[ $output == *'20 with the same signature: overtaken'* ]]
+}
+
 @test "what is cut short says so: exit 5" {
 	run -5 "$HOLDFAST" explore --program S,S,X --crashes 1 --memory-limit 4
 	[[ $output == *incomplete* ]]

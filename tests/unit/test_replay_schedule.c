@@ -15,7 +15,7 @@ static size_t position;
 
 Test(replay_schedule, prints_as_it_was_read)
 {
-	static const char *const texts[] = {"-", "0", "0*14.K1.2*3.T0", "K15", "3*4096"};
+	static const char *const texts[] = {"-", "0", "0*14.K1.2*3.T0.F1*2", "K15", "3*4096"};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 	{
