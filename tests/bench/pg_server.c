@@ -128,7 +128,8 @@ run_as(const struct passwd *user, const char *const argv[])
 	if (getppid() != parent)
 		_exit(127);
 	(void) setenv(PG_CONTROL_ENV, in_directory("control"), 1);
-	(void) chdir(directory);
+	if (chdir(directory) < 0)
+		_exit(127);
 	(void) execv(argv[0], (char *const *) argv);
 	_exit(127);
 }

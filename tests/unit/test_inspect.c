@@ -231,9 +231,9 @@ serve_elsewhere(int arg)
 	holdfast_inspect_free(in);
 	shmem_exit(0);
 	UnlinkLockFiles(0, 0);
-	(void) chdir(dir);
-	(void) unlink(HOLDFAST_LOCKFILE_GUARD);
-	return rmdir(dir) < 0 ? 6 : outcome;
+	if (chdir(dir) < 0 || unlink(HOLDFAST_LOCKFILE_GUARD) < 0 || rmdir(dir) < 0)
+		return 6;
+	return outcome;
 }
 
 /* Also when the lockfile says nothing, and all segments are searched. */
