@@ -33,7 +33,7 @@ endif()
 if(HOLDFAST_COVERAGE)
 	# Processes write the same counters at once, and most of ours leave by _exit().
 	target_compile_options(holdfast_flags INTERFACE --coverage -fprofile-update=atomic -fprofile-abs-path)
-	# A function that is inlined five times has its branches once.
+	# A function that is inlined five times has its branches once.  Whoever must be inlined to work says __always_inline__.
 	target_compile_definitions(holdfast_flags INTERFACE always_inline=unused)
 	target_link_options(holdfast_flags INTERFACE --coverage
 		$<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:LINKER:--wrap=_exit,--wrap=_Exit>)

@@ -62,7 +62,7 @@ call_is_armed(const HoldfastInjectPoint *point)
 }
 
 /* A point that is passed; whatever the plan does there, the call goes on. */
-static inline __attribute__((always_inline)) InjectArrival
+static inline __attribute__((__always_inline__)) InjectArrival
 call_pass(HoldfastInjectPoint *point, bool has_arg, int64_t arg)
 {
 	/* in the wrapper, which this is a part of: who called it */
