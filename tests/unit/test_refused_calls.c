@@ -31,6 +31,10 @@
 #include "../support/directory.h"
 #include "inject/inject.h"
 
+#ifndef SHM_STAT_ANY
+#define SHM_STAT_ANY 15
+#endif
+
 #define ARRIVALS_MAX 24 /* of one call: a long loop is not tried at each turn */
 
 TestSuite(refused_calls, .timeout = 200, .init = make_directory);
@@ -282,43 +286,69 @@ typedef struct Tally
 	int refused, failed, survived;
 } Tally;
 
-/* All that `operation` can be refused at one call, one after the other. */
+/* False: nobody came. */
+static bool
+refuse(const Operation *operation, const char *plan, Tally *tally)
+{
+	int outcome;
+
+	if (operation->needs_orphan)
+		leave_orphan();
+	outcome = run_in_child(operation, plan, false);
+	cr_assert(outcome <= 1, "%s: %d", plan, outcome);
+	if (!operation->needs_server && count_segments() > 0)
+		cr_assert(start_and_stop() == 0 && count_segments() == 0,
+				  "%s: a segment is left, and the next start leaves it", plan);
+	if (inject_unfired(NULL, 0, NULL) > 0)
+		return false;
+	tally->refused++;
+	tally->failed += outcome == 1;
+	tally->survived += outcome == 0;
+	return true;
+}
+
+/*
+ * All that `operation` can be refused at one call, one after the other: every reason at its first arrival, later two of
+ * them in turn.  `filter` may leave nobody; and who walks over segments arrives as often as the kernel has numbers.
+ */
 static void
-refuse_each(const Operation *operation, const InjectPointInfo *point, Tally *tally)
+refuse_each(const Operation *operation, const InjectPointInfo *point, const char *filter,
+			Tally *tally)
 {
 	uint64_t arrivals = point->hits < ARRIVALS_MAX ? point->hits : ARRIVALS_MAX;
 
 	for (uint64_t arrival = 1; arrival <= arrivals; arrival++)
 	{
-		/* Every reason at the first, later two of them in turn. */
 		for (int i = 0; point->errnos[i] != 0; i++)
 		{
 			char plan[160];
-			int outcome;
 
 			if (arrival > 1 && i != (int) (arrival % 2))
 				continue;
 			if (operation->believes_absence &&
 				(point->errnos[i] == ENOENT || point->errnos[i] == ENOTDIR))
 				continue;
-			(void) snprintf(plan, sizeof(plan), "%s=#%llu errno(%d)[count=proc]", point->name,
-							(unsigned long long) arrival, point->errnos[i]);
-			if (operation->needs_orphan)
-				leave_orphan();
-			outcome = run_in_child(operation, plan, false);
-			cr_assert(outcome <= 1, "%s: %d", plan, outcome);
-			if (inject_unfired(NULL, 0, NULL) > 0)
-			{
-				cr_assert(operation->varies, "%s did not fire", plan);
+			cr_assert((size_t) snprintf(plan, sizeof(plan), "%s=#%llu errno(%d)[count=proc%s]",
+										point->name, (unsigned long long) arrival, point->errnos[i],
+										filter) < sizeof(plan));
+			if (refuse(operation, plan, tally))
 				continue;
-			}
-			tally->refused++;
-			tally->failed += outcome == 1;
-			tally->survived += outcome == 0;
-			if (!operation->needs_server && count_segments() > 0)
-				cr_assert(start_and_stop() == 0 && count_segments() == 0,
-						  "%s: a segment is left, and the next start leaves it", plan);
+			cr_assert(operation->varies || filter[0] != '\0', "%s did not fire", plan);
+			return;
 		}
+	}
+}
+
+static void
+refuse_each_command(const Operation *operation, const InjectPointInfo *point, Tally *tally)
+{
+	static const int commands[] = {IPC_STAT, IPC_RMID, SHM_INFO, SHM_STAT_ANY};
+	char filter[32];
+
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+	{
+		(void) snprintf(filter, sizeof(filter), ",arg=%d..%d", commands[i], commands[i]);
+		refuse_each(operation, point, filter, tally);
 	}
 }
 
@@ -339,8 +369,12 @@ refuse_all(const Operation *operation)
 		count++;
 	for (int i = 0; i < count; i++)
 	{
-		if (is_wanted(operation, &points[i]))
-			refuse_each(operation, &points[i], &tally);
+		if (!is_wanted(operation, &points[i]))
+			continue;
+		if (strcmp(points[i].name, "sysv/shm/shmctl") == 0)
+			refuse_each_command(operation, &points[i], &tally);
+		else
+			refuse_each(operation, &points[i], "", &tally);
 	}
 	stop();
 	inject_table_detach();
