@@ -13,6 +13,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
@@ -21,10 +22,13 @@
 #define FILE_EVENTS      (IN_ATTRIB | IN_MODIFY | IN_MOVE_SELF | IN_DELETE_SELF)
 #define DIRECTORY_EVENTS (IN_MOVE_SELF | IN_DELETE_SELF | IN_ONLYDIR)
 
+#define REFUSALS_MAX 10 /* one may be an event that came after the read */
+
 static struct
 {
 	int fd; /* -1: none */
 	pid_t pid;
+	unsigned refusals; /* times in a row that nothing was read and events were there all the same */
 } watch = {.fd = -1};
 
 bool
@@ -41,6 +45,7 @@ holdfast_watch_open(const char *directory)
 	holdfast_watch_close();
 	watch.fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	watch.pid = getpid();
+	watch.refusals = 0;
 	if (watch.fd >= 0 && inotify_add_watch(watch.fd, directory, DIRECTORY_EVENTS) < 0)
 	{
 		int saved_errno = errno;
@@ -73,19 +78,32 @@ watch_nothing(void)
 	}
 }
 
+/* Does the kernel say again and again that there are events, and give none? */
+static bool
+refuses(bool took_some)
+{
+	struct pollfd events = {.fd = watch.fd, .events = POLLIN};
+
+	if (took_some || poll(&events, 1, 0) <= 0)
+		watch.refusals = 0;
+	else
+		watch.refusals++;
+	return watch.refusals >= REFUSALS_MAX;
+}
+
 void
 holdfast_watch_drain(void)
 {
 	char events[4096];
+	bool took_some = false;
 	ssize_t got;
 
 	if (!holdfast_watch_is_open())
 		return;
 	/* What they say does not matter: whoever calls this looks at the file itself.  A full queue only says it again. */
-	do
-		got = read(watch.fd, events, sizeof(events));
-	while (got > 0);
-	if (got < 0 && errno != EAGAIN && errno != EINTR)
+	while ((got = read(watch.fd, events, sizeof(events))) > 0)
+		took_some = true;
+	if ((got < 0 && errno != EAGAIN && errno != EINTR) || refuses(took_some))
 		watch_nothing();
 }
 

@@ -177,13 +177,22 @@ read_said(const Served *served, char *text, size_t size)
 	return got > 0 ? (size_t) got : 0;
 }
 
+/* All of it, however much that is: the last words are asked for most. */
 bool
 served_said(const Served *served, const char *text)
 {
-	char said[SAID_MAX];
+	struct stat file;
+	const char *said;
+	bool found;
 
-	read_said(served, said, sizeof(said));
-	return strstr(said, text) != NULL;
+	if (fstat(served->said_fd, &file) < 0 || file.st_size == 0)
+		return false;
+	said = mmap(NULL, (size_t) file.st_size, PROT_READ, MAP_PRIVATE, served->said_fd, 0);
+	if (said == MAP_FAILED)
+		return false;
+	found = memmem(said, (size_t) file.st_size, text, strlen(text)) != NULL;
+	(void) munmap((void *) (uintptr_t) said, (size_t) file.st_size);
+	return found;
 }
 
 void

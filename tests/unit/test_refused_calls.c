@@ -9,6 +9,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -481,6 +482,33 @@ Test(refused_calls, of_a_server_that_looks_at_its_lockfile)
 	Tally tally = refuse_all(&looker);
 
 	cr_assert(tally.failed > 0 && tally.survived > 0);
+	remove_directory();
+}
+
+/* EIO for ever is no kernel's, EAGAIN of what polls as readable neither; nobody is to be kept busy by them. */
+Test(refused_calls, events_that_are_never_given)
+{
+	static const char *const plans[] = {"file/read=errno(EIO)", "file/read=errno(EAGAIN)",
+										"file/read=40*errno(EINTR)"};
+
+	for (size_t i = 0; i < sizeof(plans) / sizeof(plans[0]); i++)
+	{
+		struct pollfd watch = {.events = POLLIN};
+		int looks = 0;
+
+		cr_assert(serve() == 0, "%s", holdfast_last_error()->message);
+		watch.fd = holdfast_lockfile_watch_fd();
+		cr_assert(watch.fd >= 0 && poll(&watch, 1, 0) == 0);
+		cr_assert(AddToDataDirLockFile(LOCK_FILE_LINE_PM_STATUS, "ready") == HOLDFAST_OK);
+		arm(plans[i]);
+		for (; looks < 100 && poll(&watch, 1, 0) == 1; looks++)
+			cr_assert(RecheckDataDirLockFile(), "nothing that fails is proof");
+		cr_assert(looks < 100, "%s: readable for ever", plans[i]);
+		cr_assert(inject_unfired(NULL, 0, NULL) == 0);
+		arm("seed=1");
+		stop();
+	}
+	inject_table_detach();
 	remove_directory();
 }
 
