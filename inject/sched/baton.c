@@ -68,6 +68,7 @@ wait_for_baton(Child *me, SimStop stop)
 		futex_sleep(&me->go, 0, 0);
 	sim.impatient = sim.looks_without_stopping = sim.timed_out = go == 2;
 	sim.naps = 0;
+	sim_history_step(sim.current);
 	sim.changed_something = stop == STOP_ASLEEP || stop == STOP_IDLE || stop == STOP_STANDBY;
 }
 

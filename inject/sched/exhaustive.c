@@ -355,6 +355,7 @@ depth_first(Search *search, const ExploreConfig *config)
 	uint64_t work = 0;
 
 	report->end = EXPLORE_COMPLETE;
+	sim.records = false; /* a state that two ways lead to has two histories */
 	search->last = -1;
 	search->preemptions = 0;
 	if (!arrive(search, NULL, NULL, 0, false))

@@ -28,6 +28,8 @@ static const struct
 						"the list of waiters is touched by somebody who does not own it"},
 	[SIM_OVERTAKEN] = {"overtaken",
 					   "a newcomer takes the lock that was to be handed to one passed over before"},
+	[SIM_NOT_LINEARIZABLE] = {"not-linearizable",
+							  "no order of the operations explains what they returned"},
 	[SIM_OVERRUN] = {"overrun", "the simulation ran out of room"},
 };
 
@@ -122,6 +124,8 @@ sim_judge_terminal(void)
 	const SimKernel *kernel = &sim_world->shared.kernel;
 	bool corpses = false;
 
+	if (!sim_is_linearizable())
+		return SIM_NOT_LINEARIZABLE;
 	for (int p = 0; p < sim.processes; p++)
 	{
 		const PGPROC *proc = &segment->procs[p];

@@ -134,6 +134,7 @@ typedef enum SimViolation
 	SIM_OVERRUN,
 	SIM_QUEUE_RACE,
 	SIM_OVERTAKEN,
+	SIM_NOT_LINEARIZABLE,
 } SimViolation;
 
 const char *sim_violation_name(SimViolation violation);
@@ -211,6 +212,8 @@ typedef enum SimClass
 
 #define SIM_WORDS (sizeof(SimShared) / 8)
 
+typedef struct SimHistory SimHistory;
+
 typedef struct Sim
 {
 	const ExploreConfig *config;
@@ -219,6 +222,7 @@ typedef struct Sim
 	SimProcess process[SIM_PROCESSES];
 	bool running; /* hooks are live */
 	bool walking; /* states are not compared: no hashes, no clean stacks */
+	bool records; /* keeps a history of operations */
 	bool real;    /* processes are processes, stops wait for the baton */
 	int current;
 	void *engine_sp;
@@ -249,6 +253,8 @@ typedef struct Sim
 	uint8_t readers[SIM_WORDS], writers[SIM_WORDS]; /* bit per process */
 
 	uint8_t class_of[SIM_WORDS]; /* SimClass << 4 | owner */
+
+	SimHistory *history;
 
 	/* thread-local variables of the library */
 	unsigned char *tls;
@@ -346,6 +352,37 @@ void sim_tso_before(const volatile void *address, size_t size, SimStop stop, boo
 /* The current process's stores are seen by all; `fence`: others may run before that. */
 void sim_tso_drain(void);
 void sim_tso_fence(void);
+
+/* ---- linear.c ---- */
+
+/* What an operation on a lock asks for, and what it turned out to be. */
+typedef enum SimAsk
+{
+	SIM_ASK_NOTHING = 0,
+	SIM_ASK_EXCLUSIVE,
+	SIM_ASK_SHARED,
+	SIM_ASK_IF_FREE_EXCLUSIVE,
+	SIM_ASK_IF_FREE_SHARED,
+	SIM_ASK_RELEASE,
+	SIM_ASK_SET,
+	SIM_ASK_VALUE,
+	SIM_SAW_BUSY_EXCLUSIVE,
+	SIM_SAW_BUSY_SHARED,
+	SIM_SAW_FREE,
+	SIM_SAW_VALUE,
+} SimAsk;
+
+bool sim_history_open(void);
+void sim_history_close(void);
+void sim_history_begin(void);
+void sim_history_mark(void);
+void sim_history_again(void);
+void sim_history_call(SimAsk ask, int lock, uint64_t value);
+void sim_history_step(int process);
+void sim_history_return(HoldfastStatus status, uint64_t value);
+void sim_history_death(int process);
+/* Also when there is no history, or too much of it. */
+bool sim_is_linearizable(void);
 
 /* ---- program.c ---- */
 

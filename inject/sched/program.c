@@ -183,8 +183,24 @@ is_held(int i, LWLockMode mode, HoldfastStatus status)
 static void
 release(int i)
 {
-	if (LWLockRelease(lock_at(i)) != HOLDFAST_OK)
+	HoldfastStatus status;
+
+	sim_history_call(SIM_ASK_RELEASE, i, 0);
+	status = LWLockRelease(lock_at(i));
+	sim_history_return(status, 0);
+	if (status != HOLDFAST_OK)
 		sim_violate(SIM_UNEXPECTED_STATUS);
+}
+
+static HoldfastStatus
+acquire(int i, LWLockMode mode)
+{
+	HoldfastStatus status;
+
+	sim_history_call(mode == LW_EXCLUSIVE ? SIM_ASK_EXCLUSIVE : SIM_ASK_SHARED, i, 0);
+	status = LWLockAcquire(lock_at(i), mode);
+	sim_history_return(status, 0);
+	return status;
 }
 
 static void
@@ -214,7 +230,10 @@ conditional(LWLockMode mode)
 
 	sim_set(&notes->busy_seen, notes->busy_seen & ~me_bit());
 	sim_set(&notes->trying, notes->trying | me_bit());
+	sim_history_call(mode == LW_EXCLUSIVE ? SIM_ASK_IF_FREE_EXCLUSIVE : SIM_ASK_IF_FREE_SHARED, 0,
+					 0);
 	status = LWLockConditionalAcquire(lock_at(0), mode);
+	sim_history_return(status, 0);
 	sim_set(&notes->trying, notes->trying & ~me_bit());
 	if (status == HOLDFAST_BUSY)
 	{
@@ -231,12 +250,15 @@ static void
 update_var(void)
 {
 	uint64_t *var = &sim_world->shared.segment.var;
-	HoldfastStatus status = LWLockAcquire(lock_at(0), LW_EXCLUSIVE);
+	HoldfastStatus status = acquire(0, LW_EXCLUSIVE);
 
 	if (!is_held(0, LW_EXCLUSIVE, status))
 		return;
 	enter(0, LW_EXCLUSIVE);
-	if (LWLockUpdateVar(lock_at(0), var, *var + 1) != HOLDFAST_OK)
+	sim_history_call(SIM_ASK_SET, 0, *var + 1);
+	status = LWLockUpdateVar(lock_at(0), var, *var + 1);
+	sim_history_return(status, 0);
+	if (status != HOLDFAST_OK)
 		sim_violate(SIM_UNEXPECTED_STATUS);
 	use(0, LW_EXCLUSIVE);
 	leave(0, LW_EXCLUSIVE);
@@ -247,8 +269,11 @@ static void
 wait_for_var(void)
 {
 	uint64_t value = UINT64_MAX;
-	HoldfastStatus status = LWLockWaitForVar(lock_at(0), &sim_world->shared.segment.var, 0, &value);
+	HoldfastStatus status;
 
+	sim_history_call(SIM_ASK_VALUE, 0, 0);
+	status = LWLockWaitForVar(lock_at(0), &sim_world->shared.segment.var, 0, &value);
+	sim_history_return(status, value);
 	if (status == HOLDFAST_CHANGED ? value == 0 : status != HOLDFAST_OK)
 		sim_violate(SIM_UNEXPECTED_STATUS);
 }
@@ -256,12 +281,17 @@ wait_for_var(void)
 static void
 nested(LWLockMode outer)
 {
-	HoldfastStatus status = LWLockAcquire(lock_at(0), outer);
+	HoldfastStatus status = acquire(0, outer);
 
 	if (!is_held(0, outer, status))
 		return;
+	if (status == HOLDFAST_OWNER_DEAD && outer != LW_EXCLUSIVE)
+	{
+		release(0); /* as in hold() */
+		return;
+	}
 	enter(0, outer);
-	hold(1, LW_EXCLUSIVE, LWLockAcquire(lock_at(1), LW_EXCLUSIVE));
+	hold(1, LW_EXCLUSIVE, acquire(1, LW_EXCLUSIVE));
 	leave(0, outer);
 	release(0);
 }
@@ -269,14 +299,16 @@ nested(LWLockMode outer)
 static void
 leave_holding(void)
 {
-	HoldfastStatus status = LWLockAcquire(lock_at(0), LW_EXCLUSIVE);
+	HoldfastStatus status = acquire(0, LW_EXCLUSIVE);
 
 	if (!is_held(0, LW_EXCLUSIVE, status))
 		return;
 	enter(0, LW_EXCLUSIVE);
 	use(0, LW_EXCLUSIVE);
 	leave(0, LW_EXCLUSIVE);
+	sim_history_call(SIM_ASK_RELEASE, 0, 0);
 	ProcKill(0, 0);
+	sim_history_return(HOLDFAST_OK, 0);
 }
 
 static void
@@ -299,10 +331,10 @@ operate(char operation)
 	switch (operation)
 	{
 		case 'S':
-			hold(0, LW_SHARED, LWLockAcquire(lock_at(0), LW_SHARED));
+			hold(0, LW_SHARED, acquire(0, LW_SHARED));
 			break;
 		case 'X':
-			hold(0, LW_EXCLUSIVE, LWLockAcquire(lock_at(0), LW_EXCLUSIVE));
+			hold(0, LW_EXCLUSIVE, acquire(0, LW_EXCLUSIVE));
 			break;
 		case 's':
 			conditional(LW_SHARED);
@@ -311,12 +343,16 @@ operate(char operation)
 			conditional(LW_EXCLUSIVE);
 			break;
 		case 'T':
+			sim_history_call(SIM_ASK_EXCLUSIVE, 0, 0);
 			status = LWLockAcquireTimed(lock_at(0), LW_EXCLUSIVE, TIMED_US);
+			sim_history_return(status, 0);
 			if (status != HOLDFAST_TIMED_OUT)
 				hold(0, LW_EXCLUSIVE, status);
 			break;
 		case 'O':
+			sim_history_call(SIM_ASK_IF_FREE_EXCLUSIVE, 0, 0);
 			status = LWLockAcquireOrWait(lock_at(0), LW_EXCLUSIVE);
+			sim_history_return(status, 0);
 			if (status != HOLDFAST_BUSY)
 				hold(0, LW_EXCLUSIVE, status);
 			break;

@@ -203,6 +203,11 @@ sim_open(const ExploreConfig *config, char *problem, size_t size)
 	}
 	if (!map_world(problem, size))
 		return false;
+	if (!sim_history_open())
+	{
+		(void) snprintf(problem, size, "no memory for the history");
+		return false;
+	}
 	classify_all();
 	return true;
 }
@@ -217,6 +222,7 @@ sim_close(void)
 	(void) munmap(SIM_ADDRESS, sizeof(SimWorld));
 	sim.arena = NULL;
 	sim.log = NULL;
+	sim_history_close();
 }
 
 void
@@ -229,6 +235,7 @@ sim_start(void)
 	__builtin_memset(&sim_world->shared, 0, sizeof(sim_world->shared));
 	sim.log_count = sim.step_start = 0;
 	sim.arena_used = 0;
+	sim_history_begin();
 	sim.shared_hash = (SimHash){0, 0};
 	kernel->crashes_left = sim.config->crashes;
 	kernel->recoverer_crashes_left = sim.config->recoverer_crashes;
@@ -265,5 +272,6 @@ sim_start(void)
 	for (int i = 0; i < sim.processes && sim.config->strategy != EXPLORE_REAL; i++)
 		(void) sim_move(MOVE_STEP, i); /* to its first stop: nothing shared is touched but notes */
 	sim.coarse = coarse;
+	sim_history_mark();
 	sim.log_count = sim.step_start = 0; /* the start is not undone */
 }

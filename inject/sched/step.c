@@ -244,6 +244,7 @@ run(int process, bool impatient)
 	const SimImage *image = sim.process[process].image;
 
 	sim.current = process;
+	sim_history_step(process);
 	sim.impatient = sim.looks_without_stopping = impatient;
 	sim.timed_out = impatient;
 	sim.naps = 0;
@@ -354,6 +355,7 @@ sim_note_death(int process)
 	sim_set(&shared->kernel.dead[process], 1);
 	sim_set(&shared->kernel.asleep[process], 0);
 	sim_tso_empty(process);
+	sim_history_death(process);
 	/* A dead reader reads no more; a dead writer's mark stays until its data is mended. */
 	for (int i = 0; i < SIM_LOCKS; i++)
 		sim_set(&shared->notes.holds_shared[i], shared->notes.holds_shared[i] & ~bit);

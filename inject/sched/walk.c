@@ -230,6 +230,7 @@ static SimMark start_mark[SIM_PROCESSES];
 static void
 back_to_start(void)
 {
+	sim_history_again();
 	sim_undo(&start_mark[0]);
 	for (int p = 1; p < sim.processes; p++)
 		sim_undo(&start_mark[p]);

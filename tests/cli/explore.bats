@@ -62,6 +62,17 @@ token()
 	[[ $output == *'20 with the same signature: overtaken'* ]]
 }
 
+@test "what the operations returned is explained by an order of them" {
+	run -0 "$HOLDFAST" explore --program SXs,xOU,WNM --crashes 2 --timeouts 1 --random --schedules 20000 --seed 1
+	run -0 "$HOLDFAST" explore --program XT,UE,WW --crashes 1 --memory tso --pct 3 --schedules 5000 --seed 1
+	run -1 "$HOLDFAST" explore --program W,U --random --seed 1 --mutant 212-wait-for-var-believes-the-wake-up --no-bundle
+	[[ $output == *'FOUND not-linearizable'* ]]
+	run -1 "$HOLDFAST" replay "$(token)" --repeat 20 --quiet
+	[[ $output == *'20 with the same signature: not-linearizable'* ]]
+	run -1 "$HOLDFAST" explore --program s,S --mutant 213-busy-beside-a-sharer --no-bundle
+	[[ $output == *'FOUND not-linearizable'* ]]
+}
+
 @test "what is cut short says so: exit 5" {
 	run -5 "$HOLDFAST" explore --program S,S,X --crashes 1 --memory-limit 4
 	[[ $output == *incomplete* ]]
