@@ -30,6 +30,7 @@ typedef struct Frame
 	bool good;
 	uint8_t steps;    /* successors by steps */
 	uint8_t spinning; /* bit per process */
+	uint8_t deferred; /* bit per process: its death here is its death one step later */
 	uint8_t nopen;
 	int8_t last;         /* who ran last and could go on; -1: changing over is free */
 	uint8_t preemptions; /* spent so far */
@@ -133,7 +134,7 @@ next_move(const Search *search, Frame *frame, SimMove *move, int *process)
 			*move = MOVE_TIMEOUT;
 			return true;
 		}
-		if (kind == 2 && search->faults && sim_can_kill(p))
+		if (kind == 2 && search->faults && sim_can_kill(p) && !(frame->deferred >> p & 1))
 		{
 			*move = MOVE_KILL;
 			return true;
@@ -347,6 +348,20 @@ leave(Search *search, SimViolation *violation)
 	return true;
 }
 
+/*
+ * A step that changed nothing shared: who dies after it leaves what it leaves who dies before.  So the death is left to the
+ * state after it, if that one is new and therefore still to be looked at: no circle of states leaves it to each other.
+ */
+static void
+defer_death(Search *search, Frame *frame, int process)
+{
+	const Frame *next = &search->frame[search->frames - 1];
+
+	if (next == frame + 1 && next->mark.log_count == sim.log_count &&
+		search->most_preemptions < 0 && sim_can_kill(process))
+		frame->deferred |= (uint8_t) (1u << process);
+}
+
 static void
 depth_first(Search *search, const ExploreConfig *config)
 {
@@ -427,12 +442,16 @@ depth_first(Search *search, const ExploreConfig *config)
 		if (!arrive(search, frame, &mark, (uint8_t) ((unsigned) move << 4 | (unsigned) process),
 					counts))
 			report->end = EXPLORE_CUT_MEMORY;
+		else if (move == MOVE_STEP && outcome != OUTCOME_SPUN)
+			defer_death(search, frame, process);
 	}
 	report->seconds = sim_now() - start;
 }
 
 /* Random schedules, to learn which accesses conflict before all of them are looked at. */
 #define SCHEDULES_TO_LEARN 2000
+#define SCHEDULES_TO_LEARN_MORE                                                                    \
+	100000 /* from three processes on a search that starts again is dear */
 
 static void
 learn(const ExploreConfig *config, ExploreReport *report)
@@ -440,7 +459,7 @@ learn(const ExploreConfig *config, ExploreReport *report)
 	ExploreConfig walk = *config;
 
 	walk.strategy = EXPLORE_RANDOM;
-	walk.schedules = SCHEDULES_TO_LEARN;
+	walk.schedules = config->workers > 2 ? SCHEDULES_TO_LEARN_MORE : SCHEDULES_TO_LEARN;
 	walk.seed = 1;
 	walk.progress = NULL;
 	sim.coarse = false;

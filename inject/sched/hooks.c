@@ -8,6 +8,8 @@
  *		a process's reads of its own journal and its own slot's life: nobody writes them while it lives
  *		a process's stores to its own journal, when nobody has died unrecovered or can still die: only recovery reads
  *						journals
+ *		what one alone may touch now		the dead's journals by the recoverer, links of the list by the queue's owner; a
+ *						step that breaks such a rule starts the search again without it
  *		counters		that nothing depends on
  *		the list's links, which only the owner of the queue touches; that is checked at each access
  *
@@ -33,6 +35,19 @@ journals_matter(void)
 	return false;
 }
 
+static bool
+owns_a_queue(void)
+{
+	const SimSegment *segment = &sim_world->shared.segment;
+
+	for (int i = 0; i < SIM_LOCKS; i++)
+	{
+		if (lw_qowner(segment->locks[i].lock.state) == (uint32_t) sim.current + 1)
+			return true;
+	}
+	return false;
+}
+
 /*
  * The links are plain memory under the queue's owner.  That nobody else touches them is checked, so that they need not
  * be stops.
@@ -40,14 +55,85 @@ journals_matter(void)
 static void
 check_queue_owner(void)
 {
-	const SimSegment *segment = &sim_world->shared.segment;
+	if (!owns_a_queue())
+		sim_violate(SIM_QUEUE_RACE);
+}
 
-	for (int i = 0; i < SIM_LOCKS; i++)
+/* Can the current process still die? */
+static bool
+i_may_die(void)
+{
+	const SimKernel *kernel = &sim_world->shared.kernel;
+
+	return (sim.current < sim.workers ? kernel->crashes_left : kernel->recoverer_crashes_left) > 0;
+}
+
+static bool
+i_am_recoverer(void)
+{
+	return sim_world->shared.segment.proc_global.recovery_owner == (uint32_t) sim.current + 1;
+}
+
+/* With store buffers it is not said which of the others' stores an access meets. */
+static bool
+trusts_no_rule(void)
+{
+	return sim.config->fine || sim.config->tso;
+}
+
+/* A rule does not hold in this library: what follows from it does not, either.  All over again without. */
+static void
+is_broken(bool *rule_is_broken)
+{
+	sim.widened = sim.widened || !*rule_is_broken;
+	*rule_is_broken = true;
+}
+
+/*
+ * The journal of another's slot.  A dead one belongs to the one recoverer until that one lets go or dies: nobody can tell when
+ * it reads there, nor, if it can no longer die, when it writes.
+ */
+static bool
+is_stop_at_others_journal(int owner, bool writes)
+{
+	if (!sim_world->shared.kernel.dead[owner])
 	{
-		if (lw_qowner(segment->locks[i].lock.state) == (uint32_t) sim.current + 1)
-			return;
+		if (writes)
+			is_broken(&sim.journals_are_anybodys);
+		return true;
 	}
-	sim_violate(SIM_QUEUE_RACE);
+	if (!i_am_recoverer())
+		is_broken(&sim.journals_are_anybodys);
+	return trusts_no_rule() || sim.journals_are_anybodys || (writes && i_may_die());
+}
+
+/*
+ * The life of another's slot.  Marked DEAD it is changed by the one recoverer alone; and who lives and can no longer die stays
+ * as it is.
+ */
+static bool
+is_stop_at_others_life(int owner)
+{
+	const SimShared *shared = &sim_world->shared;
+	bool is_marked = PROC_STATE(shared->segment.procs[owner].life) == PROC_DEAD;
+
+	if (trusts_no_rule() || sim.slots_are_left || sim.journals_are_anybodys)
+		return true;
+	if (is_marked)
+		return !i_am_recoverer();
+	return shared->kernel.dead[owner] || shared->kernel.crashes_left > 0 ||
+		   shared->kernel.recoverer_crashes_left > 0;
+}
+
+/* In which queue a slot is linked: changed by the owner of the queue alone, who therefore may read it at any time. */
+static bool
+is_stop_at_link(bool writes)
+{
+	bool owner = owns_a_queue();
+
+	if (writes && !owner)
+		is_broken(&sim.links_are_anybodys);
+	return writes || !owner || trusts_no_rule() || sim.links_are_anybodys || sim.two_locks;
 }
 
 static inline bool
@@ -65,9 +151,11 @@ is_stop(const volatile void *address, bool writes)
 		case CLASS_QUIET:
 			return false;
 		case CLASS_JOURNAL:
-			return !own || (writes && journals_matter());
+			return own ? writes && journals_matter() : is_stop_at_others_journal(word & 15, writes);
 		case CLASS_LIFE:
-			return !own || writes;
+			return writes || (!own && is_stop_at_others_life(word & 15));
+		case CLASS_LINK:
+			return is_stop_at_link(writes);
 		case CLASS_QUEUE:
 			check_queue_owner();
 			return sim.config->fine;

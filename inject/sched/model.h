@@ -208,6 +208,7 @@ typedef enum SimClass
 	CLASS_LIFE,
 	CLASS_QUEUE, /* the list's links: for the owner of the queue alone */
 	CLASS_WAKE,  /* one slot's futex word, and beside it the mode it waits in */
+	CLASS_LINK,  /* the lock in whose queue a slot is linked */
 } SimClass;
 
 #define SIM_WORDS (sizeof(SimShared) / 8)
@@ -248,6 +249,10 @@ typedef struct Sim
 	/* coarse: accesses that conflict with nobody's are passed through; a step counts how many */
 	bool coarse, widened;
 	bool learns; /* takes note of who reads and writes what */
+	/* Somebody was seen to break the rule who owns what; accesses are stops again for which it would speak. */
+	bool journals_are_anybodys, links_are_anybodys;
+	bool slots_are_left; /* a program leaves its slot while it lives */
+	bool two_locks;
 	uint32_t passed;
 	const volatile void *just_read;
 	uint8_t readers[SIM_WORDS], writers[SIM_WORDS]; /* bit per process */

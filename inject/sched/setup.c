@@ -144,6 +144,7 @@ classify_all(void)
 		classify(&segment->procs[i].life, 8, CLASS_LIFE, i);
 		classify(&segment->procs[i].start_time, 8, CLASS_QUIET, SLOT_OWNER);
 		classify(&segment->procs[i].wake, 8, CLASS_WAKE, i);
+		classify(&segment->procs[i].wait_lock, 8, CLASS_LINK, i);
 		classify(&segment->procs[i].wait_next, 8, CLASS_QUEUE, i);
 	}
 }
@@ -193,6 +194,8 @@ sim_open(const ExploreConfig *config, char *problem, size_t size)
 							config->program[i] != NULL ? config->program[i] : "");
 			return false;
 		}
+		sim.slots_are_left = sim.slots_are_left || strchr(config->program[i], 'E') != NULL;
+		sim.two_locks = sim.two_locks || strpbrk(config->program[i], "NM") != NULL;
 	}
 	anchor = 1;
 	(void) dl_iterate_phdr(find_tls, &holdfast_lwlock_local);

@@ -65,6 +65,8 @@ is_summed(uint64_t offset)
 {
 	SimClass class = (SimClass) (sim.class_of[offset >> 3] >> 4);
 
+	if (offset - offsetof(SimShared, kernel.timed) < sizeof(sim_world->shared.kernel.timed))
+		return false;
 	return class != CLASS_QUIET && class != CLASS_WAKE &&
 		   (class != CLASS_QUEUE || (sim.class_of[offset >> 3] & 15) >= SIM_PROCESSES);
 }
@@ -95,6 +97,20 @@ add_slot(SimHash *hash, int process)
 	hash->b += part.b;
 }
 
+/* When the sleep would end is asked of sleepers only. */
+static void
+add_time_out(SimHash *hash, int process)
+{
+	const SimKernel *kernel = &sim_world->shared.kernel;
+	SimHash part;
+
+	if (kernel->asleep[process] == 0)
+		return;
+	part = word_hash(sim_offset(&kernel->timed[process]), kernel->timed[process]);
+	hash->a += part.a;
+	hash->b += part.b;
+}
+
 SimHash
 sim_state_hash(void)
 {
@@ -105,6 +121,7 @@ sim_state_hash(void)
 		hash.a += sim.process[i].image->hash[0];
 		hash.b += sim.process[i].image->hash[1];
 		add_slot(&hash, i);
+		add_time_out(&hash, i);
 	}
 	return hash;
 }

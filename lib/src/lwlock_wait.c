@@ -189,6 +189,7 @@ try_again(Wait *wait)
 {
 	if (holdfast_lwlock_attempt(wait->lock, wait->mode, wait->entry, wait->stops, &wait->seen))
 		return true;
+	wait->seen &= LW_NOT_RECOVERABLE; /* all that is asked of a failure */
 	set_entry(wait->entry, wait->lock, wait->mode, ENTRY_QUEUED);
 	return false;
 }

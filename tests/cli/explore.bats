@@ -17,6 +17,11 @@ token()
 	run -0 "$HOLDFAST" explore --program X,X --crashes 1 --no-supervisor --timeouts 5
 }
 
+@test "two processes, two deaths, and two of who recovers" {
+	run -0 "$HOLDFAST" explore --processes 2 --crashes 2 --recoverer-crashes 2 --exhaustive
+	[[ $output == *complete:* ]]
+}
+
 @test "every stop inside the queue's list, too" {
 	run -0 "$HOLDFAST" explore --program X,X --crashes 1 --fine
 }
