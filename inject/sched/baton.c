@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 
 #include "baton.h"
+#include "inject/one_processor.h"
 #include "search.h"
 
 #define STEP_SECONDS 10 /* a process that does not stop within that is lost */
@@ -254,7 +255,7 @@ start_children(void)
 		if (pid == 0)
 			live(p);
 		child[p].pid = pid;
-		if (!await(p))
+		if (!await(p)) /* one after the other: what they note before their first stop is shared */
 			return false;
 	}
 	for (int p = 0; p < sim.processes; p++)
@@ -272,6 +273,11 @@ end_children(void)
 {
 	if (child == NULL || child == MAP_FAILED)
 		return;
+	for (int p = 0; p < sim.processes; p++)
+	{
+		if (child[p].pid > 0)
+			(void) kill(child[p].pid, SIGKILL); /* all die at once, and are waited for in turn */
+	}
 	for (int p = 0; p < sim.processes; p++)
 		kill_child(p);
 	(void) munmap(child, sizeof(*child) * SIM_PROCESSES);
@@ -317,12 +323,15 @@ sim_run_real(const ExploreConfig *config, ExploreReport *report)
 {
 	double start = sim_now();
 	SimViolation violation = SIM_NOTHING;
+	OneProcessor processor;
 
+	one_processor_take(&processor);
 	if (!start_children())
 	{
 		(void) snprintf(report->problem, sizeof(report->problem), "could not start the processes");
 		report->end = EXPLORE_UNFIT;
 		end_children();
+		one_processor_give_back(&processor);
 		return;
 	}
 	report->end = EXPLORE_COMPLETE;
@@ -345,6 +354,7 @@ sim_run_real(const ExploreConfig *config, ExploreReport *report)
 	report->transitions = report->followed;
 	report->seconds = sim_now() - start;
 	end_children();
+	one_processor_give_back(&processor);
 	if (report->end == EXPLORE_DIVERGED || violation == SIM_NOTHING)
 		return;
 	report->end = EXPLORE_FOUND;

@@ -56,13 +56,4 @@ uint64_t step_now_ns(void);
 /* The deadline as a moment. */
 uint64_t step_deadline(const StepPlan *plan);
 
-/* Pins the caller to the processor it is on; *before receives what it was allowed. */
-struct StepPin
-{
-	unsigned long mask[16];
-	bool pinned;
-};
-void step_pin(struct StepPin *pin);
-void step_unpin(const struct StepPin *pin);
-
 #endif

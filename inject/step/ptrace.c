@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "inject/one_processor.h"
 #include "inject/step/internal.h"
 #include "inject/step/machine.h"
 
@@ -436,10 +437,10 @@ step_ptrace_run(const StepPlan *plan, StepTrace *trace)
 	struct itimerval none = {.it_value = {0}};
 	struct sigaction alarm_action = {.sa_handler = on_alarm};
 	struct sigaction before;
-	struct StepPin pin;
+	OneProcessor processor;
 	StepOutcome outcome = STEP_FAILED;
 
-	step_pin(&pin);
+	one_processor_take(&processor);
 	(void) sigaction(SIGALRM, &alarm_action, &before);
 	tracer.pid = fork_victim(plan, trace);
 	if (tracer.pid > 0)
@@ -450,7 +451,7 @@ step_ptrace_run(const StepPlan *plan, StepTrace *trace)
 		(void) setitimer(ITIMER_REAL, &none, NULL);
 	}
 	(void) sigaction(SIGALRM, &before, NULL);
-	step_unpin(&pin);
+	one_processor_give_back(&processor);
 	return outcome;
 }
 
@@ -477,14 +478,14 @@ step_ptrace_bare_rate(uint64_t steps)
 	uint64_t count = 0;
 	StepTrace *trace = step_trace_make();
 	StepPlan plan = {.body = spin_for_ever, .arg = &count};
-	struct StepPin pin;
+	OneProcessor processor;
 	uint64_t start_ns = 0;
 	int status;
 	pid_t pid;
 
 	if (trace == NULL)
 		return 0;
-	step_pin(&pin);
+	one_processor_take(&processor);
 	pid = fork_victim(&plan, trace);
 	if (pid > 0 && waitpid(pid, &status, __WALL) == pid)
 	{
@@ -498,7 +499,7 @@ step_ptrace_bare_rate(uint64_t steps)
 		(void) kill(pid, SIGKILL);
 		(void) waitpid(pid, &status, __WALL);
 	}
-	step_unpin(&pin);
+	one_processor_give_back(&processor);
 	step_trace_free(trace);
 	return pid > 0 ? (double) steps * 1e9 / (double) start_ns : 0;
 }

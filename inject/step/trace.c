@@ -5,7 +5,6 @@
  * A comparison of the whole region after each instruction costs a fraction of a step: it is some tens of kilobytes, in
  * cache.  Async-signal-safe: step_record*() run in the victim's SIGTRAP handler.
  */
-#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -136,28 +135,6 @@ uint64_t
 step_deadline(const StepPlan *plan)
 {
 	return step_now_ns() + (plan->deadline_ms != 0 ? plan->deadline_ms : 60000) * UINT64_C(1000000);
-}
-
-/* A step is a hand-over between two processes: on two processors it takes five times as long. */
-void
-step_pin(struct StepPin *pin)
-{
-	cpu_set_t one;
-	int cpu = sched_getcpu();
-
-	pin->pinned = cpu >= 0 && sched_getaffinity(0, sizeof(pin->mask), (cpu_set_t *) pin->mask) == 0;
-	if (!pin->pinned)
-		return;
-	CPU_ZERO(&one);
-	CPU_SET(cpu, &one);
-	pin->pinned = sched_setaffinity(0, sizeof(one), &one) == 0;
-}
-
-void
-step_unpin(const struct StepPin *pin)
-{
-	if (pin->pinned)
-		(void) sched_setaffinity(0, sizeof(pin->mask), (const cpu_set_t *) pin->mask);
 }
 
 bool
