@@ -18,6 +18,7 @@
 
 #include "command.h"
 #include "explore_case.h"
+#include "explore_stacks.h"
 #include "results/json_writer.h"
 #include "results/results.h"
 
@@ -317,7 +318,7 @@ write_environment(FILE *out)
 	(void) fprintf(out, "processors %ld\n", sysconf(_SC_NPROCESSORS_ONLN));
 }
 
-/* .holdfast/ID: token, program, schedule, what lies where, environment. */
+/* .holdfast/ID: token, program, schedule, what lies where, stacks, environment. */
 static bool
 leave_bundle(const ExploreCase *what, const ExploreReport *report, const char *token, char *path,
 			 size_t size)
@@ -346,6 +347,11 @@ leave_bundle(const ExploreCase *what, const ExploreReport *report, const char *t
 			(void) fprintf(out, "%u %s %u\n", i, kinds[what->schedule.move[i].kind % 4],
 						   what->schedule.move[i].process);
 		written = close_output(out, "schedule") && written;
+	}
+	if ((out = bundle_file(path, "stacks")) != NULL)
+	{
+		explore_print_stacks(out, what, report);
+		written = close_output(out, "stacks") && written;
 	}
 	if ((out = bundle_file(path, "environment")) != NULL)
 	{
@@ -418,6 +424,7 @@ write_json(const ExploreCase *what, const ExploreReport *report, const char *tok
 		json_string(&json, "text", report->text);
 		json_string(&json, "story", report->story);
 		json_string(&json, "token", token);
+		explore_write_stacks(&json, what, report);
 		json_object_end(&json);
 	}
 	json_array_end(&json);

@@ -12,10 +12,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define EXPLORE_ABI           1
+#define EXPLORE_ABI           2
 #define EXPLORE_PROCESSES_MAX 5    /* workers */
 #define EXPLORE_SCHEDULE_MAX  4096 /* moves */
 #define EXPLORE_DEPTHS_MAX    8
+#define EXPLORE_STACKS_MAX    8 /* processes, supervisors included */
+#define EXPLORE_FRAMES_MAX    24
 
 typedef enum ExploreStrategy
 {
@@ -48,8 +50,8 @@ typedef struct ExploreConfig
 	unsigned crashes, recoverer_crashes, timeouts;
 	bool supervisor; /* false: only waiters recover, by time-outs */
 	bool poison;     /* the tranche's policy; otherwise repair */
-	bool tso;  /* store buffers; otherwise memory is sequentially consistent */
-	bool fine; /* accesses under the queue's owner are stops, too */
+	bool tso;        /* store buffers; otherwise memory is sequentially consistent */
+	bool fine;       /* accesses under the queue's owner are stops, too */
 	ExploreStrategy strategy;
 	unsigned preemptions;
 	unsigned depth[EXPLORE_DEPTHS_MAX], depths; /* PCT */
@@ -75,6 +77,13 @@ typedef enum ExploreEnd
 	EXPLORE_UNFIT,
 } ExploreEnd;
 
+/* Return addresses in the module, innermost first; none: ended, dead, or not simulated. */
+typedef struct ExploreStack
+{
+	uint32_t count;
+	uint64_t address[EXPLORE_FRAMES_MAX];
+} ExploreStack;
+
 typedef struct ExploreReport
 {
 	ExploreEnd end;
@@ -91,6 +100,9 @@ typedef struct ExploreReport
 	uint64_t bytes;
 	char problem[160];
 	char story[16384]; /* where everybody stands and what lies in memory, at the finding */
+	ExploreStack
+		stack[EXPLORE_STACKS_MAX]; /* the same moment: the stop that each process stands at */
+	ExploreStack violating;        /* where the culprit broke a rule in the middle of its step */
 } ExploreReport;
 
 typedef bool (*ExploreFunction)(int abi, const ExploreConfig *config, ExploreReport *report);

@@ -325,8 +325,11 @@ sim_report_finding(ExploreReport *report, const ExploreMove *raw, size_t count,
 	/* What the short form leads to, stop by stop, is what is told. */
 	sim.coarse = false;
 	sim_start();
+	sim.at_violation = &report->violating;
 	(void) sim_follow(report->schedule.move, report->schedule.count, NULL, &followed);
+	sim.at_violation = NULL;
 	sim_tell(report);
+	sim_tell_stacks(report);
 	report->end = EXPLORE_FOUND;
 	report->signature = sim_violation_name(violation);
 	report->text = sim_violation_text(violation);

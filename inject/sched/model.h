@@ -261,6 +261,9 @@ typedef struct Sim
 
 	SimHistory *history;
 
+	ExploreStack *unwind;       /* a process that is switched to only tells its stack */
+	ExploreStack *at_violation; /* tells it when it breaks a rule */
+
 	/* thread-local variables of the library */
 	unsigned char *tls;
 	size_t tls_size;
@@ -319,6 +322,8 @@ SimViolation sim_violation(void);
 void sim_stop_here(SimStop stop, const void *address);
 bool sim_looks(SimStop stop);
 void sim_log(const void *address);
+/* The stack that the process stands on. */
+void sim_unwind(int process, ExploreStack *stack);
 static inline bool
 sim_is_shared(const void *address)
 {
@@ -388,6 +393,11 @@ void sim_history_return(HoldfastStatus status, uint64_t value);
 void sim_history_death(int process);
 /* Also when there is no history, or too much of it. */
 bool sim_is_linearizable(void);
+
+/* ---- stack.c ---- */
+
+void sim_note_stack(ExploreStack *stack);
+void sim_tell_stacks(ExploreReport *report);
 
 /* ---- program.c ---- */
 

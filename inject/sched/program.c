@@ -41,6 +41,7 @@ sim_violate(SimViolation violation)
 		return;
 	sim_set(&notes->violation, violation);
 	sim_set(&notes->culprit, (uint64_t) sim.current);
+	sim_note_stack(sim.at_violation);
 }
 
 static uint64_t

@@ -194,7 +194,12 @@ stop_here(SimStop stop, const void *address)
 	}
 	sim.stop = stop;
 	sim.stop_address = address != NULL ? sim_offset(address) : 0;
-	sim_switch(&process_sp, sim.engine_sp);
+	do
+	{
+		if (sim.unwind != NULL)
+			sim_note_stack(sim.unwind);
+		sim_switch(&process_sp, sim.engine_sp);
+	} while (sim.unwind != NULL);
 }
 
 static __attribute__((noinline)) void
@@ -286,6 +291,18 @@ run(int process, bool impatient)
 	else
 		keep_image(process);
 	return OUTCOME_STEPPED;
+}
+
+void
+sim_unwind(int process, ExploreStack *stack)
+{
+	const SimImage *image = sim.process[process].image;
+
+	if (image->size == 0 || image->stop == STOP_NOT_STARTED)
+		return;
+	sim.unwind = stack;
+	sim_switch(&sim.engine_sp, image->sp);
+	sim.unwind = NULL;
 }
 
 /* ---- moves ---- */

@@ -41,7 +41,7 @@ step_symbols_source(void)
 static const char *
 inside_project(const char *file)
 {
-	const char *rooms[] = {"/lib/src/", "/inject/", "/scenarios/", "/tools/"};
+	static const char *const rooms[] = {"/lib/src/", "/inject/", "/scenarios/", "/tools/"};
 
 	for (size_t i = 0; file != NULL && i < sizeof(rooms) / sizeof(rooms[0]); i++)
 	{
@@ -49,6 +49,8 @@ inside_project(const char *file)
 
 		if (found != NULL)
 			return found + 1;
+		if (strncmp(file, rooms[i] + 1, strlen(rooms[i]) - 1) == 0)
+			return file;
 	}
 	return base_name(file);
 }

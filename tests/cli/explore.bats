@@ -100,6 +100,7 @@ token()
 	[[ $output == *'FOUND lost-wakeup'* ]]
 	found=$(token)
 	[[ -s $(echo .holdfast/explore-*/token) && -s $(echo .holdfast/explore-*/finding) ]]
+	[[ $(<"$(echo .holdfast/explore-*/stacks)") == *'process '*'#0 '* ]]
 	run -1 "$HOLDFAST" replay "$found" --repeat 20 --quiet
 	[[ $output == *'20 of 20 replays'*'20 with the same signature: lost-wakeup'* ]]
 	run -0 --separate-stderr "$HOLDFAST" shrink "$found"
@@ -107,6 +108,15 @@ token()
 	[[ ${#short} -le ${#found} ]]
 	run -1 "$HOLDFAST" replay "$short" --repeat 20 --quiet
 	[[ $output == *'20 with the same signature'* ]]
+}
+
+@test "a finding says which calls everybody stands in" {
+	run -1 --separate-stderr "$HOLDFAST" explore --program S,X --mutant 89-sharers-beside-owner --bundle "$BATS_TEST_TMPDIR" --json -
+	jq -e '.findings[0].stacks | map(.who) | index("S") and index("X") and index("where the rule was broken")' <<<"$output"
+	[[ $(jq -r '.findings[0].symbols' <<<"$output") == libdw ]] || skip "built without libdw: no names"
+	jq -e '.findings[0].stacks | all(.frames | length > 0 and all(.line > 0))' <<<"$output"
+	jq -e '.findings[0].stacks[] | select(.who == "S").frames | map(.file) | index("lib/src/lwlock.c")' <<<"$output"
+	grep -q '#0  enter+0x.*  inject/sched/program.c:[0-9]' "$BATS_TEST_TMPDIR"/explore-*/stacks
 }
 
 @test "the sound library does not show a mutant's finding" {
