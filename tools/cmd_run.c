@@ -16,10 +16,11 @@
 #include "replay.h"
 #include "results/results.h"
 #include "runner/runner.h"
+#include "suite_file.h"
 
 static struct
 {
-	const char *plan, *json, *junit, *tap, *shard, *filter;
+	const char *plan, *json, *junit, *tap, *shard, *filter, *file;
 	uint64_t seed, jobs, repeat, budget_ms;
 	bool verbose, quiet, list;
 } opt;
@@ -28,6 +29,8 @@ static const Option *
 run_options(void)
 {
 	static const Option options[] = {
+		{"--file", OPTION_STRING, &opt.file, "FILE",
+		 "the cases, plans and seeds that a suite file names; - is stdin"},
 		{"--filter", OPTION_STRING, &opt.filter, "GLOB",
 		 "only scenarios whose id matches, as in 'c*'"},
 		{"--plan", OPTION_STRING, &opt.plan, "PLAN",
@@ -127,18 +130,53 @@ print_scenarios(const RunView *view)
 	}
 }
 
+/* In a suite the same case may run with several plans and seeds: NAME@SEED [PLAN], each a result of its own. */
+static char *
+name_in_suite(const char *name, bool has_seed, uint64_t seed, const char *plan)
+{
+	char at_seed[1 + 16 + 1] = "";
+	char *out;
+
+	if (has_seed)
+		(void) snprintf(at_seed, sizeof(at_seed), "@%" PRIx64, seed);
+	if (asprintf(&out, "%s%s%s%s%s", name, at_seed, plan != NULL ? " [" : "",
+				 plan != NULL ? plan : "", plan != NULL ? "]" : "") < 0)
+		return NULL;
+	return out;
+}
+
+static void
+keep_result(ResultList *results, const ScenarioResult *result)
+{
+	ScenarioResult named = *result;
+	char *name = NULL;
+
+	if (opt.file != NULL)
+	{
+		name = name_in_suite(result->case_name, result->has_seed, result->seed, result->plan);
+		if (name == NULL)
+		{
+			results->out_of_memory = true;
+			return;
+		}
+		named.case_name = name;
+	}
+	results_add(results, &named);
+	free(name);
+}
+
 static void
 on_result(const ScenarioResult *result, void *arg)
 {
 	RunView *view = arg;
 
-	results_add(&view->results, result);
+	keep_result(&view->results, result);
 	if (result->status == SCENARIO_FAIL || result->status == SCENARIO_ERROR)
 	{
 		live_line_clear(&view->line);
 		print_failure(view, result);
 	}
-	else if (result->status == SCENARIO_PASS && opt.plan != NULL && !opt.quiet)
+	else if (result->status == SCENARIO_PASS && result->plan != NULL && !opt.quiet)
 	{
 		live_line_clear(&view->line);
 		(void) fprintf(view->out, "ok    %s/%s\n", result->scenario, result->case_name);
@@ -228,10 +266,17 @@ list_cases(const RunnerSelection *selection, const RunnerConfig *config)
 	for (size_t i = 0; i < selection->count; i++)
 	{
 		const RunnerItem *item = &selection->item[i];
+		char *name;
 
 		if (!runner_in_shard(config, item))
 			continue;
-		(void) printf("%s/%s\n", item->scenario->id, item->which->name);
+		name = opt.file == NULL
+				   ? strdup(item->which->name)
+				   : name_in_suite(item->which->name, item->has_seed, item->seed, item->plan);
+		if (name == NULL)
+			return EXIT_INTERNAL;
+		(void) printf("%s/%s\n", item->scenario->id, name);
+		free(name);
 		listed++;
 	}
 	return listed > 0 ? EXIT_GOOD : EXIT_NOTHING;
@@ -281,17 +326,53 @@ run_selection(const RunnerSelection *selection)
 }
 
 static int
+run_and_free(RunnerSelection *selection)
+{
+	int status;
+
+	if (opt.seed == 0 && getrandom(&opt.seed, sizeof(opt.seed), 0) == sizeof(opt.seed))
+		opt.seed &= UINT32_MAX; /* short enough to be typed */
+	status = run_selection(selection);
+	runner_selection_free(selection);
+	return status;
+}
+
+static int
 run_patterns(int count, char **patterns)
 {
 	RunnerSelection *selection;
 	int status = select_cases(count, patterns, &selection);
 
+	return status == EXIT_GOOD ? run_and_free(selection) : status;
+}
+
+static void
+use_unless_given(uint64_t *option, uint64_t of_suite)
+{
+	if (*option == 0)
+		*option = of_suite;
+}
+
+static int
+run_suite(int count)
+{
+	static Suite suite; /* large */
+	RunnerSelection *selection;
+	int status;
+
+	if (count > 0 || opt.filter != NULL || opt.plan != NULL)
+		return usage_error("--file says what runs: no scenarios, --filter or --plan beside it");
+	status = suite_file_read(opt.file, &suite);
 	if (status != EXIT_GOOD)
 		return status;
-	if (opt.seed == 0 && getrandom(&opt.seed, sizeof(opt.seed), 0) == sizeof(opt.seed))
-		opt.seed &= UINT32_MAX; /* short enough to be typed */
-	status = run_selection(selection);
-	runner_selection_free(selection);
+	use_unless_given(&opt.seed, suite.seed);
+	use_unless_given(&opt.jobs, suite.jobs);
+	use_unless_given(&opt.repeat, suite.repeat);
+	use_unless_given(&opt.budget_ms, suite.budget_ms);
+	status = suite_file_select(opt.file, &suite, &selection);
+	if (status == EXIT_GOOD)
+		status = run_and_free(selection);
+	suite_file_free(&suite);
 	return status;
 }
 
@@ -301,7 +382,9 @@ run_run(int argc, char **argv)
 	int count;
 	int status = command_options(&command_run, argc, argv, &count, NULL);
 
-	return status != EXIT_GOOD ? status : run_patterns(count, argv);
+	if (status != EXIT_GOOD)
+		return status;
+	return opt.file != NULL ? run_suite(count) : run_patterns(count, argv);
 }
 
 const Command command_run = {
@@ -312,6 +395,7 @@ const Command command_run = {
 	.options = run_options,
 	.examples = "  holdfast run\n"
 				"  holdfast run 'c*' --junit results.xml\n"
+				"  holdfast run --file scenarios/suites/crash.yaml\n"
 				"  holdfast run --plan 'sysv/shm/shmget=#1 errno(ENOSPC)' serve-start\n",
 };
 

@@ -9,7 +9,9 @@
 #ifndef HOLDFAST_RUNNER_RESULT_H
 #define HOLDFAST_RUNNER_RESULT_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 typedef enum ScenarioStatus
 {
@@ -38,6 +40,8 @@ typedef struct ScenarioResult
 	ScenarioText detail;  /* any length: what was seen, last output, post-mortem */
 	const char *replay;   /* the command that reproduces it, or NULL */
 	const char *plan;     /* the user's, or a sweep's, faults that it ran with; NULL: none */
+	bool has_seed;        /* one of its own, from a token or a suite, and not the run's */
+	uint64_t seed;
 } ScenarioResult;
 
 typedef void (*ScenarioListener)(const ScenarioResult *result, void *arg);

@@ -52,7 +52,17 @@ typedef struct RunnerProblem
 	char pattern[SCENARIO_CASE_NAME_SIZE * 2]; /* the one that selected nothing; "" for malloc */
 	char message[256];                         /* what is wrong with it */
 	char suggestion[SCENARIO_CASE_NAME_SIZE];  /* nearest scenario; "" when none is near */
+	size_t number;                             /* which pattern, from 0 */
 } RunnerProblem;
+
+/* A pattern, and what the cases that it selects are run with. */
+typedef struct RunnerChoice
+{
+	const char *pattern;
+	const char *plan; /* NULL: the plan of the whole run */
+	bool has_seed;    /* a seed in the pattern goes before this one */
+	uint64_t seed;
+} RunnerChoice;
 
 /*
  * Patterns: an id ("c10-kill-mid-lock"), its name alone ("kill-mid-lock"), a shell glob over ids ("c*"), any
@@ -61,6 +71,13 @@ typedef struct RunnerProblem
  */
 bool runner_select(const char *const *patterns, size_t npatterns, RunnerSelection **selection,
 				   RunnerProblem *problem);
+
+/*
+ * The same with plans and seeds of their own; the plans' texts are the caller's, and outlive the selection.  A case that
+ * is selected with another plan or another seed is run for each.
+ */
+bool runner_select_choices(const RunnerChoice *choices, size_t nchoices,
+						   RunnerSelection **selection, RunnerProblem *problem);
 void runner_selection_free(RunnerSelection *selection);
 
 typedef struct RunnerConfig

@@ -24,6 +24,7 @@ typedef struct Pattern
 	char which[SCENARIO_CASE_NAME_SIZE]; /* "*" when the pattern names no case */
 	bool has_seed;
 	uint64_t seed;
+	const char *plan;
 } Pattern;
 
 /* "a10-serve-start" is also called "serve-start". */
@@ -107,12 +108,24 @@ matches(const char *glob, const char *text)
 	return strcmp(glob, text) == 0 || fnmatch(glob, text, 0) == 0;
 }
 
+static int
+compare_plans(const char *a, const char *b)
+{
+	return strcmp(a ? a : "", b ? b : "");
+}
+
+/* The same case, with the same faults, and no other seed. */
 static RunnerItem *
-find_item(RunnerSelection *selection, const ScenarioCase *which)
+find_item(RunnerSelection *selection, const ScenarioCase *which, const Pattern *pattern)
 {
 	for (size_t i = 0; i < selection->count; i++)
-		if (selection->item[i].which == which)
-			return &selection->item[i];
+	{
+		RunnerItem *item = &selection->item[i];
+
+		if (item->which == which && compare_plans(item->plan, pattern->plan) == 0 &&
+			(!item->has_seed || !pattern->has_seed || item->seed == pattern->seed))
+			return item;
+	}
 	return NULL;
 }
 
@@ -120,7 +133,7 @@ static bool
 add_item(RunnerSelection *selection, const Scenario *scenario, const ScenarioCase *which,
 		 const Pattern *pattern)
 {
-	RunnerItem *item = find_item(selection, which);
+	RunnerItem *item = find_item(selection, which, pattern);
 
 	if (!item)
 	{
@@ -135,7 +148,7 @@ add_item(RunnerSelection *selection, const Scenario *scenario, const ScenarioCas
 			selection->capacity = capacity;
 		}
 		item = &selection->item[selection->count++];
-		*item = (RunnerItem){.scenario = scenario, .which = which};
+		*item = (RunnerItem){.scenario = scenario, .which = which, .plan = pattern->plan};
 	}
 	if (pattern->has_seed)
 	{
@@ -179,7 +192,12 @@ by_table_order(const void *a, const void *b)
 
 	if (by_id != 0)
 		return by_id;
-	return left->which < right->which ? -1 : left->which > right->which;
+	if (left->which != right->which)
+		return left->which < right->which ? -1 : 1;
+
+	int by_plan = compare_plans(left->plan, right->plan);
+
+	return by_plan != 0 ? by_plan : (left->seed > right->seed) - (left->seed < right->seed);
 }
 
 static bool
@@ -214,8 +232,9 @@ nothing_matches(const char *text, const Pattern *pattern, RunnerProblem *problem
 }
 
 static bool
-apply_text(RunnerSelection *selection, const char *text, RunnerProblem *problem)
+apply_choice(RunnerSelection *selection, const RunnerChoice *choice, RunnerProblem *problem)
 {
+	const char *text = choice->pattern;
 	Pattern pattern;
 
 	if (!parse_pattern(text, &pattern))
@@ -224,6 +243,13 @@ apply_text(RunnerSelection *selection, const char *text, RunnerProblem *problem)
 		snprintf(problem->message, sizeof(problem->message),
 				 "not a scenario, a pattern, or a replay token");
 		return false;
+	}
+
+	pattern.plan = choice->plan;
+	if (choice->has_seed && !pattern.has_seed)
+	{
+		pattern.has_seed = true;
+		pattern.seed = choice->seed;
 	}
 
 	long matched = apply(selection, &pattern);
@@ -259,8 +285,8 @@ new_selection(void)
 }
 
 bool
-runner_select(const char *const *patterns, size_t npatterns, RunnerSelection **out,
-			  RunnerProblem *problem)
+runner_select_choices(const RunnerChoice *choices, size_t nchoices, RunnerSelection **out,
+					  RunnerProblem *problem)
 {
 	RunnerSelection *selection = new_selection();
 
@@ -271,19 +297,41 @@ runner_select(const char *const *patterns, size_t npatterns, RunnerSelection **o
 		snprintf(problem->message, sizeof(problem->message), "out of memory");
 		return false;
 	}
-	if (npatterns == 0 && !apply_text(selection, "*", problem))
-		goto fail;
-	for (size_t i = 0; i < npatterns; i++)
-		if (!apply_text(selection, patterns[i], problem))
-			goto fail;
+	for (size_t i = 0; i < nchoices; i++)
+	{
+		problem->number = i;
+		if (!apply_choice(selection, &choices[i], problem))
+		{
+			runner_selection_free(selection);
+			return false;
+		}
+	}
 	if (selection->count > 0)
 		qsort(selection->item, selection->count, sizeof(*selection->item), by_table_order);
 	*out = selection;
 	return true;
+}
 
-fail:
-	runner_selection_free(selection);
-	return false;
+bool
+runner_select(const char *const *patterns, size_t npatterns, RunnerSelection **out,
+			  RunnerProblem *problem)
+{
+	RunnerChoice *choices = calloc(npatterns + 1, sizeof(*choices));
+	bool selected;
+
+	memset(problem, 0, sizeof(*problem));
+	*out = NULL;
+	if (!choices)
+	{
+		snprintf(problem->message, sizeof(problem->message), "out of memory");
+		return false;
+	}
+	choices[0].pattern = "*";
+	for (size_t i = 0; i < npatterns; i++)
+		choices[i].pattern = patterns[i];
+	selected = runner_select_choices(choices, npatterns ? npatterns : 1, out, problem);
+	free(choices);
+	return selected;
 }
 
 void

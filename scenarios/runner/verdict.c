@@ -119,7 +119,7 @@ fill_detail(const Sandbox *sandbox, const CaseEnd *end, Verdict *verdict)
 	verdict->result.detail = (ScenarioText){verdict->detail, used};
 }
 
-/* Appends as one word of a POSIX shell. */
+/* Appends as one word of a POSIX shell, on the same line: what is a line end becomes a blank. */
 static void
 append_word(char *out, size_t size, const char *word)
 {
@@ -139,7 +139,7 @@ append_word(char *out, size_t size, const char *word)
 		if (*word == '\'')
 			used += (size_t) sprintf(out + used, "'\\''");
 		else
-			out[used++] = *word;
+			out[used++] = *word == '\n' || *word == '\r' ? ' ' : *word;
 	out[used++] = '\'';
 	out[used] = '\0';
 }
@@ -174,6 +174,8 @@ verdict_of(const RunnerItem *item, const Sandbox *sandbox, const CaseEnd *end, V
 		.case_name = item->which->name,
 		.milliseconds = end->milliseconds,
 		.plan = end->plan,
+		.has_seed = item->has_seed,
+		.seed = item->seed,
 	};
 	verdict->result.status = judge(report, item, end, verdict);
 	verdict->result.message = (ScenarioText){verdict->message, strlen(verdict->message)};
