@@ -29,9 +29,30 @@ run_bench(int argc, char **argv)
 	return EXIT_UNFIT;
 }
 
+/* For help and completion: holdfast-bench reads them. */
+static const Option *
+bench_options(void)
+{
+	static const Option options[] = {
+		{"--filter", OPTION_STRING, NULL, "GLOB", "only these benchmarks, as in 'contention*'"},
+		{"--peers", OPTION_FLAG, NULL, NULL, "a peer that is missing is an error"},
+		{"--no-postgresql", OPTION_FLAG, NULL, NULL, "without the LWLock of a real PostgreSQL"},
+		{"--rounds", OPTION_NUMBER, NULL, "N", "of which the medians are taken, at most 99"},
+		{"--kills", OPTION_NUMBER, NULL, "N", "from which recovery is timed"},
+		{"--json", OPTION_FLAG, NULL, NULL, "as JSON"},
+		{"--svg", OPTION_STRING, NULL, "FILE", "a picture of contention and recovery"},
+		{0},
+	};
+
+	return options;
+}
+
 const Command command_bench = {
 	.name = "bench",
-	.usage = "[--filter GLOB] [--peers] [--json] [--svg FILE] [--rounds N] [--kills N]",
+	.usage = "[OPTION...]",
 	.summary = "the locks beside their peers, recovery time, start-up time",
 	.run = run_bench,
+	.options = bench_options,
+	.examples = "  holdfast bench\n"
+				"  holdfast bench --filter 'contention*' --json\n",
 };

@@ -63,6 +63,12 @@ usage_error(const char *format, ...)
 	return EXIT_USAGE;
 }
 
+static bool
+is_help(const char *word)
+{
+	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
 const char *
 did_you_mean(const char *word, const char *const *candidates)
 {
@@ -231,7 +237,7 @@ command_options(const Command *command, int argc, char **argv, int *operands, ch
 					argv[(*operands)++] = argv[i];
 			break;
 		}
-		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+		if (is_help(argv[i]))
 		{
 			command_help(command, stdout);
 			return -1;
@@ -404,14 +410,15 @@ main(int argc, char **argv)
 		print_overview(stderr);
 		return EXIT_USAGE;
 	}
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+	if (is_help(argv[1]))
 		return run_help(1, argv);
 	if (strcmp(argv[1], "--version") == 0)
 		return run_version(1, argv);
 	command = command_find(argv[1]);
 	if (command == NULL)
 		return unknown_command(argv[1]);
-	code = command->run(argc - 1, argv + 1);
+	code = argc == 3 && is_help(argv[2]) ? (command_help(command, stdout), EXIT_GOOD)
+										 : command->run(argc - 1, argv + 1);
 	/* An earlier write may have failed, too: the stream remembers. */
 	if ((fflush(stdout) != 0 || ferror(stdout)) && code <= EXIT_GOOD)
 		code = output_lost();
