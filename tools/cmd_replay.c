@@ -30,7 +30,7 @@ replay_options(void)
 		{"--repeat", OPTION_NUMBER, &opt.repeat, "N", "replay it N times"},
 		{"--gdb", OPTION_FLAG, &opt.gdb, NULL, "stop at the finding under gdb"},
 		{"--plan", OPTION_STRING, &opt.plan, "PLAN",
-		 "scenarios: faults of your own, where one takes a plan"},
+		 "scenarios: faults of your own, or @FILE, where one takes a plan"},
 		{"--seed", OPTION_NUMBER, &opt.seed, "N", "scenarios: when the token has no seed"},
 		{"--budget", OPTION_TIME, &opt.budget_ms, "TIME", "start nothing after that"},
 		{"--json", OPTION_STRING, &opt.json, "FILE", "all results as JSON; - is stdout"},

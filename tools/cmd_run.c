@@ -13,6 +13,7 @@
 
 #include "campaign.h"
 #include "command.h"
+#include "plan_argument.h"
 #include "replay.h"
 #include "results/results.h"
 #include "runner/runner.h"
@@ -34,7 +35,7 @@ run_options(void)
 		{"--filter", OPTION_STRING, &opt.filter, "GLOB",
 		 "only scenarios whose id matches, as in 'c*'"},
 		{"--plan", OPTION_STRING, &opt.plan, "PLAN",
-		 "faults of your own, for scenarios that take a plan"},
+		 "faults of your own, or @FILE, for scenarios that take a plan"},
 		{"--seed", OPTION_NUMBER, &opt.seed, "N", "the same seed makes the same decisions"},
 		{"--jobs|-j", OPTION_NUMBER, &opt.jobs, "N", "cases at a time; default: one per processor"},
 		{"--repeat", OPTION_NUMBER, &opt.repeat, "N", "run each case N times"},
@@ -384,7 +385,10 @@ run_run(int argc, char **argv)
 
 	if (status != EXIT_GOOD)
 		return status;
-	return opt.file != NULL ? run_suite(count) : run_patterns(count, argv);
+	if (opt.file != NULL)
+		return run_suite(count);
+	status = plan_argument_text(opt.plan, &opt.plan);
+	return status != EXIT_GOOD ? status : run_patterns(count, argv);
 }
 
 const Command command_run = {
@@ -404,9 +408,12 @@ replay_scenario(const ReplayToken *token, const ReplayOptions *options)
 {
 	char text[REPLAY_TOKEN_SIZE];
 	char *pattern = text;
+	int status;
 
 	(void) replay_token_print(token, text, sizeof(text));
-	opt.plan = options->plan;
+	status = plan_argument_text(options->plan, &opt.plan);
+	if (status != EXIT_GOOD)
+		return status;
 	opt.json = options->json;
 	opt.junit = options->junit;
 	opt.tap = options->tap;

@@ -12,6 +12,7 @@
 #include "cluster/cluster.h"
 #include "command.h"
 #include "inject/inject.h"
+#include "plan_argument.h"
 
 static struct
 {
@@ -41,7 +42,7 @@ serve_options(void)
 		{"--huge-page-kb", OPTION_NUMBER, &opt.huge_page_kb, "N",
 		 "their size; default the kernel's"},
 		{"--plan", OPTION_STRING, &opt.plan, "PLAN",
-		 "faults to inject into supervisor and workers"},
+		 "faults to inject into supervisor and workers, or @FILE"},
 		{"--quiet|-q", OPTION_FLAG, &opt.quiet, NULL, "errors only"},
 		{0},
 	};
@@ -67,16 +68,19 @@ arm(void)
 {
 	InjectError error;
 	char text[400];
+	int code;
 
 	if (opt.plan == NULL)
 		return EXIT_GOOD;
-	if (inject_table_create(&error) == INJECT_OK && inject_arm(opt.plan, &error) == INJECT_OK)
+	if (inject_table_create(&error) != INJECT_OK)
 	{
-		inject_set_role("supervisor", 0);
-		return EXIT_GOOD;
+		inject_error_text(&error, text, sizeof(text));
+		return usage_error("plan: %s", text);
 	}
-	inject_error_text(&error, text, sizeof(text));
-	return usage_error("plan: %s", text);
+	code = plan_argument_arm(opt.plan);
+	if (code == EXIT_GOOD)
+		inject_set_role("supervisor", 0);
+	return code;
 }
 
 /* 1 when an armed fault never fired: the run proved nothing. */

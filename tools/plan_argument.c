@@ -27,29 +27,62 @@ arm(const char *name, const void *text, size_t length)
 	return usage_error("%s: %s", name, why);
 }
 
+/* EXIT_GOOD, and *length bytes, which are the caller's; else said why. */
+static int
+read_file(const char *path, char **text, size_t *length)
+{
+	FILE *file = fopen(path, "re");
+	int code = EXIT_GOOD;
+
+	*text = file != NULL ? malloc(READ_MAX + 1) : NULL;
+	if (*text != NULL)
+		*length = fread(*text, 1, READ_MAX, file);
+	if (*text == NULL || ferror(file))
+	{
+		code = usage_error("could not read the plan \"%s\": %s", path, strerror(errno));
+		free(*text);
+		*text = NULL;
+	}
+	if (file != NULL)
+		(void) fclose(file);
+	return code;
+}
+
 static int
 arm_file(const char *path)
 {
-	FILE *file = fopen(path, "re");
-	char *text = file != NULL ? malloc(READ_MAX) : NULL;
+	char *text;
+	size_t length;
+	int code = read_file(path, &text, &length);
+
+	if (code == EXIT_GOOD)
+		code = arm(path, text, length);
+	free(text);
+	return code;
+}
+
+int
+plan_argument_text(const char *argument, const char **text)
+{
+	static char *kept;
 	size_t length;
 	int code;
 
-	if (text == NULL)
-	{
-		code = usage_error("could not read the plan \"%s\": %s", path, strerror(errno));
-		if (file != NULL)
-			(void) fclose(file);
+	*text = argument;
+	if (argument == NULL || argument[0] != '@')
+		return EXIT_GOOD;
+	code = read_file(argument + 1, &kept, &length);
+	if (code != EXIT_GOOD)
 		return code;
-	}
-	length = fread(text, 1, READ_MAX, file);
-	if (ferror(file))
-		code = usage_error("could not read the plan \"%s\": %s", path, strerror(errno));
-	else
-		code = arm(path, text, length);
-	(void) fclose(file);
-	free(text);
-	return code;
+	if (length >= INJECT_PLAN_SIZE)
+		return usage_error("%s: a plan has at most %d bytes", argument + 1, INJECT_PLAN_SIZE - 1);
+	if (memchr(kept, '\0', length) != NULL)
+		return usage_error("%s: a NUL byte", argument + 1);
+	for (; length > 0 && strchr(" \t\r\n", kept[length - 1]) != NULL; length--)
+		;
+	kept[length] = '\0';
+	*text = kept;
+	return EXIT_GOOD;
 }
 
 int

@@ -32,7 +32,7 @@ typedef struct ScenarioText
 
 typedef struct ScenarioResult
 {
-	const char *scenario;  /* "c20-kill-mid-lock" */
+	const char *scenario;  /* "c10-kill-mid-lock" */
 	const char *case_name; /* "lwlock/acquire/post-cas:exclusive:holder" */
 	ScenarioStatus status;
 	double milliseconds;

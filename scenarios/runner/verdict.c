@@ -120,44 +120,42 @@ fill_detail(const Sandbox *sandbox, const CaseEnd *end, Verdict *verdict)
 }
 
 /* Appends as one word of a POSIX shell, on the same line: what is a line end becomes a blank. */
-static void
-append_word(char *out, size_t size, const char *word)
+static char *
+put_word(char *at, const char *word)
 {
-	size_t used = strlen(out);
 	bool plain = word[0] != '\0' && word[strspn(word, "abcdefghijklmnopqrstuvwxyz"
 													  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 													  "0123456789/:.,-_@+=%")] == '\0';
 
+	*at++ = ' ';
 	if (plain)
-	{
-		snprintf(out + used, size - used, " %s", word);
-		return;
-	}
-	if (used + 2 < size)
-		used += (size_t) sprintf(out + used, " '");
-	for (; *word && used + 6 < size; word++)
+		return stpcpy(at, word);
+	*at++ = '\'';
+	for (; *word; word++)
 		if (*word == '\'')
-			used += (size_t) sprintf(out + used, "'\\''");
+			at = stpcpy(at, "'\\''");
 		else
-			out[used++] = *word == '\n' || *word == '\r' ? ' ' : *word;
-	out[used++] = '\'';
-	out[used] = '\0';
+			*at++ = *word == '\n' || *word == '\r' ? ' ' : *word;
+	return stpcpy(at, "'");
 }
 
 static void
 fill_replay(const RunnerItem *item, const CaseEnd *end, Verdict *verdict)
 {
 	char token[SCENARIO_CASE_NAME_SIZE * 2 + 32];
+	const char *plan = end->plan ? end->plan : "";
+	char *at;
 
 	if (!runner_token(item->scenario, item->which, end->seed, token, sizeof(token)))
 		return;
-	strcpy(verdict->replay, "holdfast replay");
-	if (end->plan && end->plan[0])
-	{
-		append_word(verdict->replay, sizeof(verdict->replay), "--plan");
-		append_word(verdict->replay, sizeof(verdict->replay), end->plan);
-	}
-	append_word(verdict->replay, sizeof(verdict->replay), token);
+	/* Quoting makes four bytes of one at most. */
+	verdict->replay = malloc(4 * (strlen(plan) + strlen(token)) + 64);
+	if (!verdict->replay)
+		return;
+	at = stpcpy(verdict->replay, "holdfast replay");
+	if (plan[0])
+		at = put_word(stpcpy(at, " --plan"), plan);
+	(void) put_word(at, token);
 	verdict->result.replay = verdict->replay;
 }
 
@@ -190,5 +188,6 @@ void
 verdict_free(Verdict *verdict)
 {
 	free(verdict->detail);
-	verdict->detail = NULL;
+	free(verdict->replay);
+	verdict->detail = verdict->replay = NULL;
 }

@@ -26,8 +26,7 @@ typedef struct Verdict
 {
 	ScenarioResult result;
 	char message[1024 + 256];
-	char replay[1024 + 4096];
-	char *detail;
+	char *replay, *detail;
 } Verdict;
 
 /* `sandbox` is dead but not closed. */

@@ -33,6 +33,24 @@ load helper
 	[[ $stderr == *"1:"*EBOGUS* ]]
 }
 
+@test "a plan from a file: of any length, its replay line whole; a megabyte, a NUL byte, no file: exit 2" {
+	plan=$BATS_TEST_TMPDIR/plan
+	{
+		printf 'sysv/shm/shmget=#100000 errno(ENOSPC);\n%6000s\n' ''
+		printf 'seed=7\n'
+	} >"$plan"
+	run -1 "$HOLDFAST" run --plan "@$plan" a10-serve-start/repair:1-workers
+	replay=$(sed -n 's/^ *replay: holdfast //p' <<<"$output")
+	[[ $replay == "replay --plan 'sysv/"*"seed=7' a10-serve-start/repair:1-workers@"* ]]
+	yes | head -c 1000000 >"$plan"
+	run -2 "$HOLDFAST" run --plan "@$plan" serve-start
+	printf 'seed=7\0' >"$plan"
+	run -2 --separate-stderr "$HOLDFAST" run --plan "@$plan" serve-start
+	[[ $stderr == *"$plan: a NUL byte" ]]
+	run -2 "$HOLDFAST" run --plan "@$plan.none" serve-start
+	run -2 "$HOLDFAST" serve -D "$data" --plan "@$plan.none"
+}
+
 @test "a plan that never fires is a finding" {
 	run -1 "$HOLDFAST" run --plan 'sysv/shm/shmget=#100000 errno(ENOSPC)' serve-start
 	[[ $output == *"never fired"* ]]
