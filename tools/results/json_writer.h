@@ -24,6 +24,12 @@ typedef struct JsonWriter
 	bool not_first[JSON_DEPTH_MAX]; /* a value was written at this depth */
 } JsonWriter;
 
+/* jansson, which reads the same files, has functions of these names: linked statically they would clash. */
+#define json_object holdfast_json_object
+#define json_array  holdfast_json_array
+#define json_string holdfast_json_string
+#define json_real   holdfast_json_real
+
 void json_begin(JsonWriter *writer, FILE *out);
 /* Ends the text with a newline.  False when something could not be written or was not closed. */
 bool json_finish(JsonWriter *writer);
