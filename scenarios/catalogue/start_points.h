@@ -30,7 +30,7 @@ HoldfastMemoryType start_memory_of(const ScenarioCase *which);
  */
 ScenarioStatus short_life(ScenarioContext *ctx, HoldfastMemoryType memory, bool *killed);
 
-/* Until no worker that this data directory's segment knows of is alive. */
+/* Until no worker of a dead supervisor is left, and nothing that it had open. */
 ScenarioStatus workers_gone(ScenarioContext *ctx);
 
 #endif
