@@ -5,9 +5,12 @@
  * A refusal says why.  What is taken, and concluded, is written; that is read again, and writes the same bytes: nothing is
  * lost and the order is one.  Twice the same file has twice the cases, and no case more that fails or is flaky.
  */
+#include <jansson.h>
+
 #include "fuzz.h"
 
 #include "results/merge.h"
+#include "results/origin.h"
 
 static char *
 written(const ResultsFile *file, size_t *length)
@@ -22,6 +25,42 @@ written(const ResultsFile *file, size_t *length)
 	return text;
 }
 
+/* Neither points nor scenarios are linked here. */
+bool
+origin_of_point(const char *name, ResultOrigin *origin)
+{
+	(void) name;
+	(void) origin;
+	return false;
+}
+
+bool
+origin_of_scenario(const char *id, ResultOrigin *origin)
+{
+	(void) id;
+	(void) origin;
+	return false;
+}
+
+/* Another's parser takes it, and every result has what the format demands. */
+static void
+require_sarif(const char *text, size_t length)
+{
+	json_t *root = json_loadb(text, length, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, NULL);
+	json_t *results = json_object_get(json_array_get(json_object_get(root, "runs"), 0), "results");
+	json_t *result;
+	size_t index;
+
+	REQUIRE(json_is_array(results));
+	json_array_foreach(results, index, result)
+	{
+		REQUIRE(json_is_string(json_object_get(result, "ruleId")));
+		REQUIRE(json_is_string(json_object_get(json_object_get(result, "message"), "text")));
+		REQUIRE(json_array_size(json_object_get(result, "locations")) == 1);
+	}
+	json_decref(root);
+}
+
 /* The other writers take whatever was read. */
 static void
 write_others(const ResultsFile *file)
@@ -34,7 +73,14 @@ write_others(const ResultsFile *file)
 	REQUIRE(stream != NULL);
 	REQUIRE(results_write_junit(&file->list, &info, stream));
 	REQUIRE(results_write_tap(&file->list, &info, stream));
+	REQUIRE(results_write_html(&file->list, &info, stream));
 	REQUIRE(fclose(stream) == 0);
+	free(text);
+	stream = open_memstream(&text, &length);
+	REQUIRE(stream != NULL);
+	REQUIRE(results_write_sarif(&file->list, &info, stream));
+	REQUIRE(fclose(stream) == 0);
+	require_sarif(text, length);
 	free(text);
 }
 

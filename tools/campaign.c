@@ -47,6 +47,17 @@ outcome_name(RunnerOutcome outcome)
 	return (size_t) outcome < sizeof(names) / sizeof(names[0]) ? names[outcome] : "internal";
 }
 
+const char *
+exit_code_name(int code)
+{
+	for (int outcome = RUNNER_GOOD; outcome < RUNNER_INTERNAL; outcome++)
+	{
+		if (outcome_exit_code((RunnerOutcome) outcome) == code)
+			return outcome_name((RunnerOutcome) outcome);
+	}
+	return outcome_name(RUNNER_INTERNAL);
+}
+
 /* ---- shards ---- */
 
 /* A decimal number and nothing else. */
@@ -122,22 +133,6 @@ campaign_shard(const char *option, unsigned *index, unsigned *count)
 	*index = *count = 0;
 	return option != NULL ? shard_of_option(option, index, count)
 						  : shard_of_environment(index, count);
-}
-
-bool
-campaign_write_file(const char *path, ResultWriter writer, const ResultList *list,
-					const RunInfo *info)
-{
-	FILE *file;
-	bool written;
-
-	if (path == NULL)
-		return true;
-	file = open_output(path);
-	if (file == NULL)
-		return false;
-	written = writer(list, info, file);
-	return close_output(file, path) && written;
 }
 
 /* ---- for people ---- */

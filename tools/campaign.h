@@ -9,11 +9,11 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "results/results.h"
 #include "runner/runner.h"
 
 int outcome_exit_code(RunnerOutcome outcome);
 const char *outcome_name(RunnerOutcome outcome);
+const char *exit_code_name(int code); /* the outcome that ends with it */
 
 /*
  * The part of the work that is ours: from --shard I/N, or, when `option` is NULL, from what a carrier puts into the
@@ -22,11 +22,6 @@ const char *outcome_name(RunnerOutcome outcome);
  * EXIT_GOOD, or EXIT_USAGE after saying what is wrong: half a shard is no shard.
  */
 int campaign_shard(const char *option, unsigned *index, unsigned *count);
-
-/* A writer's file, "-" is stdout; no file (NULL) is success.  False after saying why. */
-typedef bool (*ResultWriter)(const ResultList *list, const RunInfo *info, FILE *out);
-bool campaign_write_file(const char *path, ResultWriter writer, const ResultList *list,
-						 const RunInfo *info);
 
 /* One line on stderr that is written over; nothing unless a person watches. */
 typedef struct LiveLine

@@ -75,12 +75,6 @@ on_result(const ScenarioResult *result, void *arg)
 
 /* ---- running ---- */
 
-static bool
-is_stdout(const char *path)
-{
-	return path != NULL && strcmp(path, "-") == 0;
-}
-
 int
 cases_execute(Cases *cases)
 {
@@ -97,9 +91,7 @@ cases_execute(Cases *cases)
 	};
 	int status;
 
-	cases->out = is_stdout(options->json) || is_stdout(options->junit) || is_stdout(options->tap)
-					 ? stderr
-					 : stdout;
+	cases->out = reports_people(&options->files);
 	status = campaign_shard(options->shard, &config.shard_index, &config.shard_count);
 	if (status != EXIT_GOOD)
 		return status;
@@ -120,18 +112,7 @@ cases_execute(Cases *cases)
 /* ---- files ---- */
 
 void
-cases_json_begin(const Cases *cases, JsonWriter *json, FILE *out, const char *command)
-{
-	json_begin(json, out);
-	json_object(json, NULL);
-	json_uint(json, "schema_version", RESULTS_SCHEMA_VERSION);
-	json_string(json, "command", command);
-	json_string(json, "outcome", outcome_name(cases->outcome));
-	json_int(json, "exit_code", cases->exit_code);
-}
-
-bool
-cases_json_finish(const Cases *cases, JsonWriter *json, const char *what)
+cases_json_findings(const Cases *cases, JsonWriter *json, const char *what)
 {
 	json_array(json, "findings");
 	for (size_t i = 0; i < cases->results.count; i++)
@@ -148,35 +129,18 @@ cases_json_finish(const Cases *cases, JsonWriter *json, const char *what)
 		json_object_end(json);
 	}
 	json_array_end(json);
-	json_object_end(json);
-	return json_finish(json);
 }
 
 int
-cases_finish(Cases *cases, bool (*write_json)(const Cases *cases, FILE *out, void *arg), void *arg)
+cases_finish(Cases *cases, const char *command, ReportFigures figures, void *arg)
 {
-	const CasesOptions *options = cases->options;
 	RunInfo info = {.seed = 1,
 					.outcome = outcome_name(cases->outcome),
 					.exit_code = cases->exit_code,
 					.summary = &cases->summary};
-	bool written = campaign_write_file(options->junit, results_write_junit, &cases->results, &info);
+	bool written =
+		reports_write(&cases->options->files, &cases->results, &info, command, figures, arg);
 
-	written =
-		campaign_write_file(options->tap, results_write_tap, &cases->results, &info) && written;
-	if (options->json != NULL && write_json == NULL)
-		written = campaign_write_file(options->json, results_write_json, &cases->results, &info) &&
-				  written;
-	else if (options->json != NULL)
-	{
-		FILE *file = open_output(options->json);
-
-		written = file != NULL && write_json(cases, file, arg) && written;
-		written = file != NULL && close_output(file, options->json) && written;
-	}
-	if (cases->results.out_of_memory)
-		(void) fprintf(stderr, "holdfast: out of memory, results are missing\n");
-	written = written && !cases->results.out_of_memory;
 	results_free(&cases->results);
 	scenario_cases_free(&cases->list);
 	return written ? cases->exit_code : EXIT_INTERNAL;

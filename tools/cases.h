@@ -8,13 +8,13 @@
 #define HOLDFAST_TOOLS_CASES_H
 
 #include "command.h"
-#include "results/json_writer.h"
-#include "results/results.h"
+#include "reports.h"
 #include "runner/runner.h"
 
 typedef struct CasesOptions
 {
-	const char *json, *junit, *tap, *shard;
+	ReportFiles files;
+	const char *shard;
 	uint64_t jobs, budget_ms;
 	bool quiet, verbose;
 } CasesOptions;
@@ -25,9 +25,7 @@ typedef struct CasesOptions
 	 "cases at a time; default: one per processor"},                                               \
 		{"--shard", OPTION_STRING, &(options_).shard, "I/N", "the I-th of N equal parts"},         \
 		{"--budget", OPTION_TIME, &(options_).budget_ms, "TIME", "start no case after that"},      \
-		{"--json", OPTION_STRING, &(options_).json, "FILE", "all results as JSON; - is stdout"},   \
-		{"--junit", OPTION_STRING, &(options_).junit, "FILE", "all results as JUnit XML"},         \
-		{"--tap", OPTION_STRING, &(options_).tap, "FILE", "all results as TAP"},                   \
+		REPORT_OPTIONS((options_).files),                                                          \
 		{"--verbose|-v", OPTION_FLAG, &(options_).verbose, NULL,                                   \
 		 "the story of each case as it happens"},                                                  \
 	{                                                                                              \
@@ -56,13 +54,11 @@ typedef struct Cases
 /* Runs the cases.  EXIT_GOOD: it ran, cases->exit_code says how it ended; else a usage error, said. */
 int cases_execute(Cases *cases);
 
-/* Writes the files that were asked for, JSON by `write_json` (NULL: results_write_json); the exit code of the command. */
-int cases_finish(Cases *cases, bool (*write_json)(const Cases *cases, FILE *out, void *arg),
-				 void *arg);
+/* Writes the files that were asked for, with the command's own figures; the exit code of the command. */
+int cases_finish(Cases *cases, const char *command, ReportFigures figures, void *arg);
 
-/* For `write_json`: head and findings, between which the command's own members stand.  A case is called `what` there. */
-void cases_json_begin(const Cases *cases, JsonWriter *json, FILE *out, const char *command);
-bool cases_json_finish(const Cases *cases, JsonWriter *json, const char *what);
+/* The last of the figures: "findings", where a case is called `what`. */
+void cases_json_findings(const Cases *cases, JsonWriter *json, const char *what);
 
 /* Where a program that belongs to this one lies; false: "holdfast" itself could not be found. */
 bool cases_program(const char *name, char *path, size_t size);

@@ -7,12 +7,14 @@
  */
 #include <errno.h>
 #include <stdarg.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "command.h"
 #include "doctor/checks.h"
 #include "results/json_writer.h"
+#include "results/results.h"
 
 static struct
 {
@@ -88,10 +90,31 @@ static const struct
 	{"PostgreSQL", look_postgres},
 };
 
+/* For `gate`: what is optional is skipped where it is missing. */
+static void
+add_result(ResultList *list, RunnerSummary *summary, const char *name, Verdict verdict,
+		   const char *text)
+{
+	ScenarioResult result = {
+		.scenario = "doctor",
+		.case_name = name,
+		.status = verdict == DOCTOR_OK ? SCENARIO_PASS : SCENARIO_SKIP,
+		.message = {text, verdict == DOCTOR_OK ? 0 : strlen(text)},
+	};
+
+	results_add(list, &result);
+	summary->selected++;
+	summary->run++;
+	summary->by_status[result.status]++;
+}
+
 static int
 run_doctor(int argc, char **argv)
 {
 	static const char *const words[] = {"ok", "warn", "fix"};
+	ResultList list = {0};
+	RunnerSummary summary = {0};
+	RunInfo info = {.summary = &summary};
 	JsonWriter json;
 	int code = EXIT_GOOD;
 	int count;
@@ -126,12 +149,20 @@ run_doctor(int argc, char **argv)
 		json_string(&json, "verdict", words[verdict]);
 		json_string(&json, "text", text);
 		json_object_end(&json);
+		add_result(&list, &summary, checks[i].name, verdict, text);
 	}
 	if (!opt.json)
 		return code;
 	json_array_end(&json);
+	info.exit_code = code;
+	info.outcome = code == EXIT_GOOD ? "good" : "unfit";
+	json_object(&json, "results");
+	results_json_members(&json, &list, &info);
 	json_object_end(&json);
-	return json_finish(&json) ? code : EXIT_INTERNAL;
+	json_object_end(&json);
+	code = json_finish(&json) && !list.out_of_memory ? code : EXIT_INTERNAL;
+	results_free(&list);
+	return code;
 }
 
 const Command command_doctor = {

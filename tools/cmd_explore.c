@@ -16,18 +16,18 @@
 
 #include <holdfast/holdfast.h>
 
+#include "campaign.h"
 #include "command.h"
 #include "explore_case.h"
 #include "explore_stacks.h"
-#include "results/json_writer.h"
-#include "results/results.h"
+#include "reports.h"
 
 #define MIB (UINT64_C(1) << 20)
 
 static struct
 {
-	const char *program, *mutant, *pct, *preemptions, *json, *junit, *tap, *policy, *memory,
-		*bundle;
+	ReportFiles files;
+	const char *program, *mutant, *pct, *preemptions, *policy, *memory, *bundle;
 	uint64_t processes, crashes, recoverer_crashes, timeouts, schedules, seed, memory_mib,
 		budget_ms;
 	bool exhaustive, random, no_timeouts, no_supervisor, fine, list, quiet, no_bundle, bench;
@@ -75,9 +75,7 @@ explore_options(void)
 		{"--no-bundle", OPTION_FLAG, &opt.no_bundle, NULL, "leave none"},
 		{"--bench", OPTION_FLAG, &opt.bench, NULL,
 		 "measure the rates, beside a bare switch of stacks"},
-		{"--json", OPTION_STRING, &opt.json, "FILE", "figures and finding as JSON; - is stdout"},
-		{"--junit", OPTION_STRING, &opt.junit, "FILE", "the result as JUnit XML"},
-		{"--tap", OPTION_STRING, &opt.tap, "FILE", "the result as TAP"},
+		REPORT_OPTIONS(opt.files),
 		{"--quiet|-q", OPTION_FLAG, &opt.quiet, NULL, "only findings"},
 		{0},
 	};
@@ -378,154 +376,208 @@ print_finding(FILE *out, const ExploreReport *report, const char *token, const c
 	(void) fprintf(out, "      replay: holdfast replay %s\n", token);
 }
 
-static bool
-write_json(const ExploreCase *what, const ExploreReport *report, const char *token, int code)
+/* What is told at the end, of one case or of several. */
+typedef struct Told
 {
-	const ExploreConfig *config = &what->config;
-	FILE *file = open_output(opt.json);
-	JsonWriter json;
-	bool good;
+	ResultList results;
+	RunnerSummary summary;
+	bool several;
+	/* The case that was explored last; what several came to is kept as text, an object each. */
+	const ExploreCase *what;
+	const ExploreReport *report;
+	char token[REPLAY_TOKEN_SIZE];
+	FILE *objects;
+	char *text;
+	size_t length;
+} Told;
 
-	if (file == NULL)
-		return false;
-	json_begin(&json, file);
-	json_object(&json, NULL);
-	json_int(&json, "schema_version", 1);
-	json_string(&json, "command", "explore");
-	json_string(&json, "program", what->program);
-	json_string(&json, "mutant", what->mutant[0] != '\0' ? what->mutant : NULL);
-	json_string(&json, "strategy", strategy_name(config->strategy));
+static void
+json_figures(JsonWriter *json, const Told *told)
+{
+	const ExploreReport *report = told->report;
+	const ExploreConfig *config = &told->what->config;
+
+	json_string(json, "program", told->what->program);
+	json_string(json, "mutant", told->what->mutant[0] != '\0' ? told->what->mutant : NULL);
+	json_string(json, "strategy", strategy_name(config->strategy));
 	if (config->strategy == EXPLORE_PREEMPTIONS)
-		json_uint(&json, "preemptions", config->preemptions);
-	json_uint(&json, "processes", (uint64_t) config->workers);
-	json_uint(&json, "crashes", config->crashes);
-	json_uint(&json, "recoverer_crashes", config->recoverer_crashes);
-	json_uint(&json, "timeouts", config->timeouts);
-	json_string(&json, "memory", config->tso ? "tso" : "sc");
-	json_bool(&json, "supervisor", config->supervisor);
-	json_string(&json, "end", end_name(report->end));
-	json_bool(&json, "complete", report->end == EXPLORE_COMPLETE);
-	json_int(&json, "exit_code", code);
-	json_uint(&json, "states", report->states);
-	json_uint(&json, "transitions", report->transitions + report->crash_transitions);
-	json_uint(&json, "fault_transitions", report->crash_transitions);
-	json_uint(&json, "schedules", report->schedules);
-	json_milliseconds(&json, "seconds", report->seconds);
-	json_milliseconds(&json, "processor_seconds", report->processor_seconds);
-	json_uint(&json, "transitions_per_second",
+		json_uint(json, "preemptions", config->preemptions);
+	json_uint(json, "processes", (uint64_t) config->workers);
+	json_uint(json, "crashes", config->crashes);
+	json_uint(json, "recoverer_crashes", config->recoverer_crashes);
+	json_uint(json, "timeouts", config->timeouts);
+	json_string(json, "memory", config->tso ? "tso" : "sc");
+	json_bool(json, "supervisor", config->supervisor);
+	json_string(json, "end", end_name(report->end));
+	json_bool(json, "complete", report->end == EXPLORE_COMPLETE);
+	json_uint(json, "states", report->states);
+	json_uint(json, "transitions", report->transitions + report->crash_transitions);
+	json_uint(json, "fault_transitions", report->crash_transitions);
+	json_uint(json, "schedules", report->schedules);
+	json_milliseconds(json, "seconds", report->seconds);
+	json_milliseconds(json, "processor_seconds", report->processor_seconds);
+	json_uint(json, "transitions_per_second",
 			  (uint64_t) rate(report->transitions + report->crash_transitions,
 							  report->processor_seconds));
-	json_uint(&json, "bytes", report->bytes);
-	json_array(&json, "findings");
+	json_uint(json, "bytes", report->bytes);
+	json_array(json, "findings");
 	if (report->signature != NULL)
 	{
-		json_object(&json, NULL);
-		json_string(&json, "signature", report->signature);
-		json_string(&json, "text", report->text);
-		json_string(&json, "story", report->story);
-		json_string(&json, "token", token);
-		explore_write_stacks(&json, what, report);
-		json_object_end(&json);
+		json_object(json, NULL);
+		json_string(json, "signature", report->signature);
+		json_string(json, "text", report->text);
+		json_string(json, "story", report->story);
+		json_string(json, "token", told->token);
+		explore_write_stacks(json, told->what, report);
+		json_object_end(json);
 	}
-	json_array_end(&json);
+	json_array_end(json);
+}
+
+/* ReportFigures */
+static void
+write_figures(JsonWriter *json, void *arg)
+{
+	const Told *told = arg;
+
+	if (!told->several)
+	{
+		json_figures(json, told);
+		return;
+	}
+	json_array(json, "explored");
+	if (told->length > 0)
+		json_raw(json, NULL, told->text, told->length);
+	json_array_end(json);
+}
+
+static void
+keep_figures(Told *told)
+{
+	JsonWriter json;
+
+	if (told->objects == NULL)
+	{
+		told->objects = open_memstream(&told->text, &told->length);
+		told->results.out_of_memory |= told->objects == NULL;
+	}
+	else
+		(void) fputc(',', told->objects);
+	if (told->objects == NULL)
+		return;
+	json_begin(&json, told->objects);
+	json_object(&json, NULL);
+	json_figures(&json, told);
 	json_object_end(&json);
-	good = json_finish(&json);
-	return close_output(file, opt.json) && good;
+	told->results.out_of_memory |= !json_finish(&json) || fflush(told->objects) != 0;
 }
 
-typedef bool (*ResultWriter)(const ResultList *list, const RunInfo *info, FILE *out);
-
-static bool
-write_results(const char *path, ResultWriter writer, const ResultList *list, const RunInfo *info)
+/* One case, as `run` would report it.  One that was cut short has said nothing, good or bad. */
+static void
+keep_result(Told *told, int code)
 {
-	FILE *file = path != NULL ? open_output(path) : NULL;
-	bool written;
-
-	if (path == NULL)
-		return true;
-	if (file == NULL)
-		return false;
-	written = writer(list, info, file);
-	return close_output(file, path) && written;
-}
-
-/* One case, as `run` would report it. */
-static bool
-write_reports(const ExploreCase *what, const ExploreReport *report, const char *token, int code)
-{
-	ResultList list = {0};
-	RunnerSummary summary = {.selected = 1, .run = 1, .milliseconds = report->seconds * 1000};
-	RunInfo info = {.seed = what->config.seed,
-					.outcome = end_name(report->end),
-					.exit_code = code,
-					.summary = &summary};
-	char replay[REPLAY_TOKEN_SIZE + 32], name[512];
+	const ExploreReport *report = told->report;
+	const ExploreCase *what = told->what;
+	bool cut = code == EXIT_INCOMPLETE || code == EXIT_INTERRUPTED;
 	const char *message = report->text != NULL ? report->text
 						  : code == EXIT_GOOD  ? ""
 											   : end_name(report->end);
-	ScenarioStatus status = code == EXIT_GOOD       ? SCENARIO_PASS
-							: code == EXIT_FINDINGS ? SCENARIO_FAIL
-													: SCENARIO_ERROR;
-	bool written;
+	char replay[REPLAY_TOKEN_SIZE + 32], name[512];
+	char *stacks = NULL;
+	size_t length = 0;
+	FILE *out = code == EXIT_FINDINGS ? open_memstream(&stacks, &length) : NULL;
+	ScenarioResult result = {
+		.scenario = "explore",
+		.case_name = name,
+		.status = code == EXIT_GOOD       ? SCENARIO_PASS
+				  : cut                   ? SCENARIO_SKIP
+				  : code == EXIT_FINDINGS ? SCENARIO_FAIL
+										  : SCENARIO_ERROR,
+		.milliseconds = report->seconds * 1000,
+		.message = {message, strlen(message)},
+		.detail = {report->story, strlen(report->story)},
+		.replay = told->token[0] != '\0' ? replay : NULL,
+	};
 
-	(void) snprintf(replay, sizeof(replay), "holdfast replay %s", token);
-	(void) snprintf(name, sizeof(name), "%s:%u:%u%s%s", what->program, what->config.crashes,
-					what->config.recoverer_crashes, what->mutant[0] != '\0' ? ":" : "",
-					what->mutant);
-	summary.by_status[status] = 1;
-	results_add(&list, &(ScenarioResult){.scenario = "explore",
-										 .case_name = name,
-										 .status = status,
-										 .milliseconds = report->seconds * 1000,
-										 .message = {message, strlen(message)},
-										 .detail = {report->story, strlen(report->story)},
-										 .replay = token[0] != '\0' ? replay : NULL});
-	written = write_results(opt.junit, results_write_junit, &list, &info);
-	written =
-		write_results(opt.tap, results_write_tap, &list, &info) && written && !list.out_of_memory;
-	results_free(&list);
-	return written;
+	if (out != NULL)
+	{
+		(void) fprintf(out, "%s\n", report->story);
+		explore_print_stacks(out, what, report);
+		if (fclose(out) == 0)
+			result.detail = (ScenarioText){stacks, length};
+	}
+	(void) snprintf(replay, sizeof(replay), "holdfast replay %s", told->token);
+	(void) snprintf(name, sizeof(name), "%s:%u:%u:%u%s%s", what->program, what->config.crashes,
+					what->config.recoverer_crashes, what->config.timeouts,
+					what->mutant[0] != '\0' ? ":" : "", what->mutant);
+	results_add(&told->results, &result);
+	free(stacks);
+	told->summary.run++;
+	told->summary.by_status[result.status]++;
+	told->summary.milliseconds += result.milliseconds;
 }
 
 static bool
-is_stdout(const char *path)
+leave_finding(Told *told, ExploreCase *what, FILE *out)
 {
-	return path != NULL && strcmp(path, "-") == 0;
+	static ReplayToken token;
+	const ExploreReport *report = told->report;
+	char bundle[PATH_MAX] = "";
+	bool written = true;
+
+	what->schedule = report->schedule;
+	(void) snprintf(what->signature, sizeof(what->signature), "%s", report->signature);
+	if (explore_make_token(what, &token))
+		(void) replay_token_print(&token, told->token, sizeof(told->token));
+	if (!opt.no_bundle)
+		written = leave_bundle(what, report, told->token, bundle, sizeof(bundle));
+	print_finding(out, report, told->token, bundle);
+	return written;
 }
 
 static int
-say_outcome(ExploreCase *what, const ExploreReport *report)
+say_outcome(Told *told, ExploreCase *what, const ExploreReport *report)
 {
-	static ReplayToken token;
-	static char text[REPLAY_TOKEN_SIZE];
-	char bundle[PATH_MAX] = "";
-	FILE *out = is_stdout(opt.json) || is_stdout(opt.junit) || is_stdout(opt.tap) ? stderr : stdout;
+	FILE *out = reports_people(&opt.files);
 	int code = exit_code(report->end);
 	bool written = true;
 
+	told->what = what;
+	told->report = report;
+	told->token[0] = '\0';
 	if (line_shown)
 		(void) fputs("\r\033[K", stderr);
 	if (report->problem[0] != '\0')
 		(void) fprintf(stderr, "holdfast: %s\n", report->problem);
 	if (report->signature != NULL)
-	{
-		what->schedule = report->schedule;
-		(void) snprintf(what->signature, sizeof(what->signature), "%s", report->signature);
-		if (explore_make_token(what, &token))
-			(void) replay_token_print(&token, text, sizeof(text));
-		if (!opt.no_bundle)
-			written = leave_bundle(what, report, text, bundle, sizeof(bundle));
-		print_finding(out, report, text, bundle);
-	}
+		written = leave_finding(told, what, out);
 	if (!opt.quiet && code != EXIT_USAGE && code != EXIT_UNFIT)
 		print_figures(out, what, report);
 	if (code == EXIT_INCOMPLETE)
 		(void) fprintf(out, "incomplete (%s): nothing is said of what was not reached\n",
 					   end_name(report->end));
-	if (opt.json != NULL)
-		written = write_json(what, report, text, code) && written;
-	written = write_reports(what, report, text, code) && written;
+	keep_result(told, code);
+	if (told->several)
+		keep_figures(told);
 	return written ? code : EXIT_INTERNAL;
+}
+
+static int
+write_files(Told *told, int code)
+{
+	RunInfo info = {.seed = opt.seed,
+					.outcome = exit_code_name(code),
+					.exit_code = code,
+					.summary = &told->summary};
+
+	if (told->objects != NULL && fclose(told->objects) != 0)
+		told->results.out_of_memory = true;
+	if (told->what != NULL &&
+		!reports_write(&opt.files, &told->results, &info, "explore", write_figures, told))
+		code = EXIT_INTERNAL;
+	results_free(&told->results);
+	free(told->text);
+	return code;
 }
 
 /* ---- the rates ---- */
@@ -593,11 +645,11 @@ measure(const Simulator *simulator, size_t which, ExploreCase *what, ExploreRepo
 static int
 bench(const Simulator *simulator, ExploreCase *what, ExploreReport *report)
 {
-	FILE *file = opt.json != NULL ? open_output(opt.json) : NULL;
+	FILE *file = opt.files.json != NULL ? open_output(opt.files.json) : NULL;
 	JsonWriter json;
 	int status = EXIT_GOOD;
 
-	if (opt.json != NULL && file == NULL)
+	if (opt.files.json != NULL && file == NULL)
 		return EXIT_INTERNAL;
 	if (file != NULL)
 	{
@@ -612,7 +664,7 @@ bench(const Simulator *simulator, ExploreCase *what, ExploreReport *report)
 
 		if (per_second <= 0)
 			status = EXIT_FINDINGS;
-		if (!is_stdout(opt.json))
+		if (reports_people(&opt.files) == stdout)
 			(void) printf("%-36s %14.0f %s\n", rates[i].name, per_second, rates[i].unit);
 		if (file == NULL)
 			continue;
@@ -626,7 +678,7 @@ bench(const Simulator *simulator, ExploreCase *what, ExploreReport *report)
 	{
 		json_array_end(&json);
 		json_object_end(&json);
-		if (!json_finish(&json) || !close_output(file, opt.json))
+		if (!json_finish(&json) || !close_output(file, opt.files.json))
 			status = EXIT_INTERNAL;
 	}
 	return interrupted ? EXIT_INTERRUPTED : status;
@@ -644,29 +696,45 @@ static const struct
 };
 
 static int
-explore_once(const Simulator *simulator, ExploreCase *what, ExploreReport *report)
+explore_once(const Simulator *simulator, Told *told, ExploreCase *what, ExploreReport *report)
 {
 	if (simulator->explore(EXPLORE_ABI, &what->config, report))
-		return say_outcome(what, report);
+		return say_outcome(told, what, report);
 	(void) fprintf(stderr, "holdfast: holdfast_sim.so is of another version than this program\n");
 	return EXIT_UNFIT;
 }
 
-/* One after the other until something is found. */
-static int
-explore_small_cases(const Simulator *simulator, ExploreCase *what, ExploreReport *report)
+/* Never 0, which would be no limit: what is hardly a millisecond is a limit that is reached at once. */
+static double
+seconds_left(double budget, const Told *told)
 {
+	double left = budget - told->summary.milliseconds / 1000;
+
+	return left > 0.0005 ? left : 0.0005;
+}
+
+/* One after the other until something is found; the budget is for all of them. */
+static int
+explore_small_cases(const Simulator *simulator, Told *told, ExploreCase *what,
+					ExploreReport *report)
+{
+	double budget = what->config.seconds;
 	int status = EXIT_GOOD;
 
-	for (size_t i = 0; i < sizeof(small_cases) / sizeof(small_cases[0]) && status == EXIT_GOOD; i++)
+	told->several = true;
+	told->summary.selected = sizeof(small_cases) / sizeof(small_cases[0]);
+	for (size_t i = 0; i < told->summary.selected && status == EXIT_GOOD; i++)
 	{
 		if (!explore_set_program(what, small_cases[i].program))
 			return EXIT_INTERNAL;
 		what->config.crashes = small_cases[i].crashes;
 		what->config.recoverer_crashes = small_cases[i].recoverer_crashes;
 		what->config.timeouts = small_cases[i].timeouts;
-		status = explore_once(simulator, what, report);
+		if (budget > 0)
+			what->config.seconds = seconds_left(budget, told);
+		status = explore_once(simulator, told, what, report);
 	}
+	told->summary.not_run = told->summary.selected - told->summary.run;
 	return status;
 }
 
@@ -682,6 +750,7 @@ run_explore(int argc, char **argv)
 {
 	static ExploreCase what;
 	static ExploreReport report;
+	static Told told;
 	Simulator simulator;
 	int count;
 	int status = command_options(&command_explore, argc, argv, &count, NULL);
@@ -699,9 +768,13 @@ run_explore(int argc, char **argv)
 		return status;
 	(void) signal(SIGINT, on_signal);
 	(void) signal(SIGTERM, on_signal);
+	told.summary.selected = 1;
 	status = opt.bench        ? bench(&simulator, &what, &report)
-			 : names_a_case() ? explore_once(&simulator, &what, &report)
-							  : explore_small_cases(&simulator, &what, &report);
+			 : names_a_case() ? explore_once(&simulator, &told, &what, &report)
+							  : explore_small_cases(&simulator, &told, &what, &report);
+	/* Strings of the report are the simulator's. */
+	if (!opt.bench)
+		status = write_files(&told, status);
 	simulator_close(&simulator);
 	return status;
 }

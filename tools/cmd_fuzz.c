@@ -17,12 +17,12 @@
 #include "fuzz/engine.h"
 #include "fuzz/finding.h"
 #include "replay.h"
-#include "results/json_writer.h"
-#include "results/results.h"
+#include "reports.h"
 
 static struct
 {
-	const char *engine, *mutant, *source, *json, *junit, *tap;
+	ReportFiles files;
+	const char *engine, *mutant, *source;
 	uint64_t time_ms, jobs, seed;
 	bool list, all;
 } opt;
@@ -41,9 +41,7 @@ fuzz_options(void)
 		{"--list", OPTION_FLAG, &opt.list, NULL, "the targets, and how many inputs are kept"},
 		{"--source", OPTION_STRING, &opt.source, "DIR",
 		 "the source tree; default: where this was built"},
-		{"--json", OPTION_STRING, &opt.json, "FILE", "results, or the list, as JSON; - is stdout"},
-		{"--junit", OPTION_STRING, &opt.junit, "FILE", "results as JUnit XML"},
-		{"--tap", OPTION_STRING, &opt.tap, "FILE", "results as TAP"},
+		REPORT_OPTIONS(opt.files),
 		{0},
 	};
 
@@ -80,7 +78,7 @@ is_plain_name(const char *name)
 static int
 list_as_json(const FuzzTree *tree)
 {
-	FILE *file = open_output(opt.json);
+	FILE *file = open_output(opt.files.json);
 	JsonWriter json;
 	bool written;
 
@@ -107,13 +105,13 @@ list_as_json(const FuzzTree *tree)
 	json_array_end(&json);
 	json_object_end(&json);
 	written = json_finish(&json);
-	return close_output(file, opt.json) && written ? EXIT_GOOD : EXIT_INTERNAL;
+	return close_output(file, opt.files.json) && written ? EXIT_GOOD : EXIT_INTERNAL;
 }
 
 static int
 list_targets(const FuzzTree *tree)
 {
-	if (opt.json != NULL)
+	if (opt.files.json != NULL)
 		return list_as_json(tree);
 	(void) printf("%-20s %-8s %5s %6s %7s\n", "target", "mutator", "seeds", "corpus", "regress");
 	for (size_t i = 0; i < tree->count; i++)
@@ -270,18 +268,11 @@ static bool
 write_results(FuzzRun *run, int code)
 {
 	RunInfo info = {.seed = opt.seed,
-					.outcome = code == EXIT_GOOD          ? "good"
-							   : code == EXIT_FINDINGS    ? "findings"
-							   : code == EXIT_INTERRUPTED ? "interrupted"
-							   : code == EXIT_UNFIT       ? "unfit"
-														  : "internal",
+					.outcome = exit_code_name(code),
 					.exit_code = code,
 					.summary = &run->summary};
-	bool written = campaign_write_file(opt.json, results_write_json, &run->results, &info);
 
-	written = campaign_write_file(opt.junit, results_write_junit, &run->results, &info) && written;
-	written = campaign_write_file(opt.tap, results_write_tap, &run->results, &info) && written;
-	return written && !run->results.out_of_memory;
+	return reports_write(&opt.files, &run->results, &info, NULL, NULL, NULL);
 }
 
 /* Findings outweigh everything but an interrupt. */
@@ -368,11 +359,7 @@ run_fuzz(int argc, char **argv)
 			return usage_error("at most %d targets", FUZZ_TARGETS_MAX);
 		targets[ntargets++] = target;
 	}
-	run.out = (opt.json != NULL && strcmp(opt.json, "-") == 0) ||
-					  (opt.junit != NULL && strcmp(opt.junit, "-") == 0) ||
-					  (opt.tap != NULL && strcmp(opt.tap, "-") == 0)
-				  ? stderr
-				  : stdout;
+	run.out = reports_people(&opt.files);
 	return fuzz_all(&run, targets, ntargets);
 }
 

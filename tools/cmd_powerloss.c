@@ -16,7 +16,6 @@
 #include "cases.h"
 #include "powerloss/powerloss.h"
 #include "replay.h"
-#include "results/json_writer.h"
 
 #define REAL_DEFAULT 40
 
@@ -204,24 +203,31 @@ write_json_history(JsonWriter *json, const ScenarioCase *which)
 	json_object_end(json);
 }
 
-static bool
-write_json(const Cases *cases, FILE *out, void *arg)
+typedef struct Told
 {
-	const Total *total = arg;
-	JsonWriter json;
+	const Cases *cases;
+	Total total;
+} Told;
 
-	cases_json_begin(cases, &json, out, "powerloss");
-	json_bool(&json, "every_byte", how.every_byte);
-	json_uint(&json, "states", total->states);
-	json_uint(&json, "verdicts", total->verdicts);
-	json_uint(&json, "real", total->real);
-	json_uint(&json, "two_at_once", total->pairs);
-	json_uint(&json, "wrong", total->wrong);
-	json_array(&json, "histories");
+/* ReportFigures */
+static void
+write_figures(JsonWriter *json, void *arg)
+{
+	const Told *told = arg;
+	const Cases *cases = told->cases;
+	const Total *total = &told->total;
+
+	json_bool(json, "every_byte", how.every_byte);
+	json_uint(json, "states", total->states);
+	json_uint(json, "verdicts", total->verdicts);
+	json_uint(json, "real", total->real);
+	json_uint(json, "two_at_once", total->pairs);
+	json_uint(json, "wrong", total->wrong);
+	json_array(json, "histories");
 	for (size_t i = 0; i < cases->list.count; i++)
-		write_json_history(&json, &cases->list.item[i]);
-	json_array_end(&json);
-	return cases_json_finish(cases, &json, "history");
+		write_json_history(json, &cases->list.item[i]);
+	json_array_end(json);
+	cases_json_findings(cases, json, "history");
 }
 
 /* ---- running ---- */
@@ -262,7 +268,8 @@ run_histories(int count, char **patterns)
 				   .options = &opt,
 				   .token = token_of,
 				   .passed = print_passed};
-	Total total;
+	Told told = {.cases = &cases};
+	const Total *total = &told.total;
 	int status = choose(&cases, count, patterns);
 
 	if (status != EXIT_GOOD)
@@ -274,13 +281,13 @@ run_histories(int count, char **patterns)
 	status = cases_execute(&cases);
 	if (status == EXIT_GOOD)
 	{
-		total = total_of(&cases);
+		told.total = total_of(&cases);
 		(void) fprintf(cases.out,
 					   "%" PRIu64 " states, %" PRIu64 " verdicts by rule, %" PRIu64
 					   " by real servers (%" PRIu64 " two at once), %" PRIu64 " wrong; %.1f s\n",
-					   total.states, total.verdicts, total.real, total.pairs, total.wrong,
+					   total->states, total->verdicts, total->real, total->pairs, total->wrong,
 					   cases.summary.milliseconds / 1000);
-		status = cases_finish(&cases, write_json, &total);
+		status = cases_finish(&cases, "powerloss", write_figures, &told);
 	}
 	(void) munmap(report, HISTORY_COUNT * sizeof(*report));
 	return status;
@@ -352,9 +359,7 @@ replay_powerloss(const ReplayToken *token, const ReplayOptions *options)
 		!world_named(replay_token_get(token, "world"), &how.only_world))
 		return usage_error("a powerloss token wants history=NAME, state=N and world=NAME");
 	how.every_byte = every_byte != 0;
-	opt = (CasesOptions){.json = options->json,
-						 .junit = options->junit,
-						 .tap = options->tap,
+	opt = (CasesOptions){.files = options->files,
 						 .budget_ms = options->budget_ms,
 						 .verbose = options->verbose,
 						 .quiet = options->quiet};

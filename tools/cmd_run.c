@@ -15,13 +15,14 @@
 #include "command.h"
 #include "plan_argument.h"
 #include "replay.h"
-#include "results/results.h"
+#include "reports.h"
 #include "runner/runner.h"
 #include "suite_file.h"
 
 static struct
 {
-	const char *plan, *json, *junit, *tap, *shard, *filter, *file;
+	ReportFiles files;
+	const char *plan, *shard, *filter, *file;
 	uint64_t seed, jobs, repeat, budget_ms;
 	bool verbose, quiet, list;
 } opt;
@@ -41,9 +42,7 @@ run_options(void)
 		{"--repeat", OPTION_NUMBER, &opt.repeat, "N", "run each case N times"},
 		{"--shard", OPTION_STRING, &opt.shard, "I/N", "the I-th of N equal parts"},
 		{"--budget", OPTION_TIME, &opt.budget_ms, "TIME", "start no case after that"},
-		{"--json", OPTION_STRING, &opt.json, "FILE", "all results as JSON; - is stdout"},
-		{"--junit", OPTION_STRING, &opt.junit, "FILE", "all results as JUnit XML"},
-		{"--tap", OPTION_STRING, &opt.tap, "FILE", "all results as TAP"},
+		REPORT_OPTIONS(opt.files),
 		{"--list", OPTION_FLAG, &opt.list, NULL, "only name the cases that would run"},
 		{"--verbose|-v", OPTION_FLAG, &opt.verbose, NULL, "the story of each case as it happens"},
 		{"--quiet|-q", OPTION_FLAG, &opt.quiet, NULL, "only failures and the last line"},
@@ -220,25 +219,11 @@ print_summary(RunView *view, const RunnerSummary *summary, RunnerOutcome outcome
 static int
 write_files(RunView *view, const RunInfo *info)
 {
-	bool written;
-
-	results_sort(&view->results);
-	written = campaign_write_file(opt.json, results_write_json, &view->results, info);
-
-	written = campaign_write_file(opt.junit, results_write_junit, &view->results, info) && written;
-	written = campaign_write_file(opt.tap, results_write_tap, &view->results, info) && written;
-	if (view->results.out_of_memory)
-		(void) fprintf(stderr, "holdfast: out of memory, results are missing\n");
-	return written && !view->results.out_of_memory ? info->exit_code : EXIT_INTERNAL;
+	return reports_write(&opt.files, &view->results, info, NULL, NULL, NULL) ? info->exit_code
+																			 : EXIT_INTERNAL;
 }
 
 /* ---- selection ---- */
-
-static bool
-is_stdout(const char *path)
-{
-	return path != NULL && strcmp(path, "-") == 0;
-}
 
 static int
 select_cases(int count, char **patterns, RunnerSelection **selection)
@@ -287,7 +272,7 @@ static int
 run_selection(const RunnerSelection *selection)
 {
 	RunView view = {
-		.out = is_stdout(opt.json) || is_stdout(opt.junit) || is_stdout(opt.tap) ? stderr : stdout,
+		.out = reports_people(&opt.files),
 		.line = live_line(),
 	};
 	RunnerConfig config = {
@@ -414,9 +399,7 @@ replay_scenario(const ReplayToken *token, const ReplayOptions *options)
 	status = plan_argument_text(options->plan, &opt.plan);
 	if (status != EXIT_GOOD)
 		return status;
-	opt.json = options->json;
-	opt.junit = options->junit;
-	opt.tap = options->tap;
+	opt.files = options->files;
 	opt.seed = options->seed;
 	opt.repeat = options->repeat;
 	opt.budget_ms = options->budget_ms;

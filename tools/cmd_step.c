@@ -25,7 +25,6 @@
 #include "campaign.h"
 #include "cases.h"
 #include "replay.h"
-#include "results/json_writer.h"
 #include "step/report.h"
 
 #define SUBJECTS_MAX 64
@@ -186,7 +185,7 @@ run_case(ScenarioContext *ctx, const ScenarioCase *which)
 	}
 	if (step_opt.no_kills)
 		arguments[n++] = (char *) "--no-kills";
-	if (opt.json == NULL)
+	if (opt.files.json == NULL)
 		arguments[n++] = (char *) "--no-list";
 	if (aim.by_event || aim.by_instruction)
 	{
@@ -280,31 +279,38 @@ print_total(const Cases *cases, const StepReport *total)
 														 : "");
 }
 
-static bool
-write_json(const Cases *cases, FILE *out, void *arg)
+typedef struct Told
 {
-	const StepReport *total = arg;
-	JsonWriter json;
+	const Cases *cases;
+	StepReport total;
+} Told;
 
-	cases_json_begin(cases, &json, out, "step");
-	json_uint(&json, "instructions", total->instructions);
-	json_uint(&json, "instructions_named", total->placed);
-	json_uint(&json, "instructions_with_line", total->lined);
-	json_uint(&json, "instructions_per_second", per_second(total->instructions, total->step_ns));
-	json_uint(&json, "events", total->events);
-	json_uint(&json, "states", total->states);
-	json_uint(&json, "kills", total->kills);
-	json_uint(&json, "failures", total->failures);
-	json_array(&json, "subjects");
+/* ReportFigures */
+static void
+write_figures(JsonWriter *json, void *arg)
+{
+	const Told *told = arg;
+	const Cases *cases = told->cases;
+	const StepReport *total = &told->total;
+
+	json_uint(json, "instructions", total->instructions);
+	json_uint(json, "instructions_named", total->placed);
+	json_uint(json, "instructions_with_line", total->lined);
+	json_uint(json, "instructions_per_second", per_second(total->instructions, total->step_ns));
+	json_uint(json, "events", total->events);
+	json_uint(json, "states", total->states);
+	json_uint(json, "kills", total->kills);
+	json_uint(json, "failures", total->failures);
+	json_array(json, "subjects");
 	for (size_t i = 0; i < cases->list.count; i++)
 	{
 		const Returned *back = &returned[cases->list.item[i].param[0]];
 
 		if (back->report.json_length > 0)
-			json_raw(&json, NULL, back->json, back->report.json_length - 1); /* its line end */
+			json_raw(json, NULL, back->json, back->report.json_length - 1); /* its line end */
 	}
-	json_array_end(&json);
-	return cases_json_finish(cases, &json, "subject");
+	json_array_end(json);
+	cases_json_findings(cases, json, "subject");
 }
 
 /* ---- selection ---- */
@@ -387,7 +393,7 @@ run_cases(int count, char **patterns)
 {
 	Cases cases = {
 		.scenario = &step_scenario, .options = &opt, .token = token_of, .passed = print_passed};
-	StepReport total;
+	Told told = {.cases = &cases};
 	int status = choose(&cases, count, patterns);
 
 	if (status != EXIT_GOOD)
@@ -404,9 +410,9 @@ run_cases(int count, char **patterns)
 	status = cases_execute(&cases);
 	if (status == EXIT_GOOD)
 	{
-		total = total_of(&cases);
-		print_total(&cases, &total);
-		status = cases_finish(&cases, write_json, &total);
+		told.total = total_of(&cases);
+		print_total(&cases, &told.total);
+		status = cases_finish(&cases, "step", write_figures, &told);
 	}
 	(void) munmap(returned, (size_t) nsubjects * sizeof(*returned));
 	return status;
@@ -510,9 +516,7 @@ replay_step(const ReplayToken *token, const ReplayOptions *options)
 	(void) snprintf(aim.instruction, sizeof(aim.instruction), "%" PRIu64, instruction);
 	if (options->gdb)
 		return replay_in_gdb(patterns[0]);
-	opt = (CasesOptions){.json = options->json,
-						 .junit = options->junit,
-						 .tap = options->tap,
+	opt = (CasesOptions){.files = options->files,
 						 .budget_ms = options->budget_ms,
 						 .verbose = options->verbose,
 						 .quiet = options->quiet};

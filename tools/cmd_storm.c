@@ -18,6 +18,7 @@
 #include "campaign.h"
 #include "command.h"
 #include "replay.h"
+#include "reports.h"
 #include "storm/storm.h"
 
 #define GRACE_MS                                                                                   \
@@ -26,7 +27,7 @@
 static struct
 {
 	const char *nemesis, *kill_rate, *on_crash, *bundle;
-	const char *json, *junit, *tap;
+	ReportFiles files;
 	uint64_t duration_ms, workers, accounts, seed, recover_ms;
 	bool quiet;
 } opt;
@@ -50,9 +51,7 @@ storm_options(void)
 		{"--seed", OPTION_NUMBER, &opt.seed, "N", "the same seed makes the same decisions"},
 		{"--bundle", OPTION_STRING, &opt.bundle, "DIR",
 		 "where the evidence of a violation goes; default holdfast-storm-SEED"},
-		{"--json", OPTION_STRING, &opt.json, "FILE", "all numbers as JSON; - is stdout"},
-		{"--junit", OPTION_STRING, &opt.junit, "FILE", "the verdict as JUnit XML"},
-		{"--tap", OPTION_STRING, &opt.tap, "FILE", "the verdict as TAP"},
+		REPORT_OPTIONS(opt.files),
 		{"--quiet|-q", OPTION_FLAG, &opt.quiet, NULL, "only a violation"},
 		{0},
 	};
@@ -182,13 +181,31 @@ copy_from_run(const char *name, FILE *out)
 	return fclose(file) == 0 && ferror(out) == 0;
 }
 
-/* ResultWriter: the storm's own numbers instead of the runner's. */
-static bool
-write_numbers(const ResultList *list, const RunInfo *info, FILE *out)
+/* ReportFigures: the members of the storm's own object. */
+static void
+write_numbers(JsonWriter *json, void *arg)
 {
-	(void) list;
-	(void) info;
-	return copy_from_run("report.json", out);
+	char *text = NULL;
+	size_t length = 0;
+	FILE *out = open_memstream(&text, &length);
+	bool copied = out != NULL && copy_from_run("report.json", out);
+	const char *first, *last;
+
+	(void) arg;
+	if (out != NULL && fclose(out) != 0)
+		copied = false;
+	first = copied ? strchr(text, '{') : NULL;
+	last = copied ? strrchr(text, '}') : NULL;
+	if (first == NULL || last == NULL)
+		json->broken = true;
+	else
+	{
+		first += 1 + strspn(first + 1, " \n");
+		while (last > first && (last[-1] == '\n' || last[-1] == ' '))
+			last--;
+		json_raw(json, NULL, first, (size_t) (last - first));
+	}
+	free(text);
 }
 
 static void
@@ -296,25 +313,18 @@ tell(RunnerOutcome outcome, const RunnerSummary *summary)
 {
 	bool told = *run.engine_exit == EXIT_GOOD || *run.engine_exit == EXIT_FINDINGS;
 	RunInfo info = {.seed = opt.seed,
-					.outcome = outcome_name(outcome),
+					.outcome = exit_code_name(exit_code(outcome)),
 					.exit_code = exit_code(outcome),
 					.summary = summary};
-	bool written;
 
 	if (summary->problem[0] != '\0')
 		(void) fprintf(stderr, "holdfast: %s\n", summary->problem);
 	if (told && (!opt.quiet || *run.engine_exit == EXIT_FINDINGS))
 		(void) copy_from_run("summary.txt", run.out);
-	written = campaign_write_file(told ? opt.json : NULL, write_numbers, &run.results, &info);
-	written = campaign_write_file(opt.junit, results_write_junit, &run.results, &info) && written;
-	written = campaign_write_file(opt.tap, results_write_tap, &run.results, &info) && written;
-	return written ? info.exit_code : EXIT_INTERNAL;
-}
-
-static bool
-is_stdout(const char *path)
-{
-	return path != NULL && strcmp(path, "-") == 0;
+	return reports_write(&opt.files, &run.results, &info, "storm", told ? write_numbers : NULL,
+						 NULL)
+			   ? info.exit_code
+			   : EXIT_INTERNAL;
 }
 
 static int
@@ -332,8 +342,7 @@ run_storm(void)
 	RunnerOutcome outcome;
 	int code;
 
-	run = (Run){.out = is_stdout(opt.json) || is_stdout(opt.junit) || is_stdout(opt.tap) ? stderr
-																						 : stdout};
+	run = (Run){.out = reports_people(&opt.files)};
 	if (!prepare())
 	{
 		(void) fprintf(stderr, "holdfast: could not prepare the storm: %s\n", strerror(errno));
@@ -462,9 +471,7 @@ replay_storm(const ReplayToken *token, const ReplayOptions *options)
 	opt.kill_rate = replay_token_get(token, "kill-rate");
 	opt.on_crash = replay_token_get(token, "on-crash");
 	opt.nemesis = replay_token_get(token, "nemesis");
-	opt.json = options->json;
-	opt.junit = options->junit;
-	opt.tap = options->tap;
+	opt.files = options->files;
 	opt.quiet = options->quiet;
 	code = check();
 	for (uint64_t i = 0; code == EXIT_GOOD && i < (options->repeat != 0 ? options->repeat : 1); i++)

@@ -9,13 +9,13 @@
 
 #include "campaign.h"
 #include "command.h"
-#include "results/json_writer.h"
-#include "results/results.h"
+#include "reports.h"
 #include "sweep/sweep.h"
 
 static struct
 {
-	const char *json, *junit, *tap, *shard, *second;
+	ReportFiles files;
+	const char *shard, *second;
 	uint64_t seed, jobs, nth, budget_ms;
 	bool quiet;
 } opt;
@@ -32,9 +32,7 @@ sweep_options(void)
 		 "cases at a time; default: four per processor, for they mostly wait"},
 		{"--shard", OPTION_STRING, &opt.shard, "I/N", "the I-th of N equal parts"},
 		{"--budget", OPTION_TIME, &opt.budget_ms, "TIME", "start no case after that"},
-		{"--json", OPTION_STRING, &opt.json, "FILE", "all rows as JSON; - is stdout"},
-		{"--junit", OPTION_STRING, &opt.junit, "FILE", "all rows as JUnit XML"},
-		{"--tap", OPTION_STRING, &opt.tap, "FILE", "all rows as TAP"},
+		REPORT_OPTIONS(opt.files),
 		{"--quiet|-q", OPTION_FLAG, &opt.quiet, NULL, "only failures and the last line"},
 		{0},
 	};
@@ -229,45 +227,40 @@ json_row(JsonWriter *json, const SweepRow *row)
 	json_object_end(json);
 }
 
-static bool
-write_json(const Sweep *sweep, int code, FILE *out)
+/* ReportFigures */
+static void
+write_figures(JsonWriter *json, void *arg)
 {
-	JsonWriter json;
+	const Sweep *sweep = arg;
 	size_t by_outcome[SWEEP_OUTCOMES];
 
 	count_rows(sweep, by_outcome);
-	json_begin(&json, out);
-	json_object(&json, NULL);
-	json_uint(&json, "schema_version", 1);
-	json_string(&json, "scenario", sweep->scenario->id);
-	json_string(&json, "case", sweep->which->name);
-	json_uint(&json, "seed", opt.seed);
-	json_int(&json, "exit_code", code);
-	json_milliseconds(&json, "milliseconds", sweep->milliseconds);
-	json_object(&json, "summary");
+	json_string(json, "scenario", sweep->scenario->id);
+	json_string(json, "case", sweep->which->name);
+	json_uint(json, "seed", opt.seed);
+	json_milliseconds(json, "milliseconds", sweep->milliseconds);
+	json_object(json, "summary");
 	for (int outcome = 0; outcome < SWEEP_OUTCOMES; outcome++)
-		json_uint(&json, sweep_outcome_name((SweepOutcome) outcome), by_outcome[outcome]);
-	json_uint(&json, "second_possible", sweep->second_possible);
-	json_object_end(&json);
-	json_array(&json, "recorded");
+		json_uint(json, sweep_outcome_name((SweepOutcome) outcome), by_outcome[outcome]);
+	json_uint(json, "second_possible", sweep->second_possible);
+	json_object_end(json);
+	json_array(json, "recorded");
 	for (uint32_t i = 0; sweep->recorded != NULL && i < sweep->recorded->count; i++)
 	{
 		const Observed *observed = &sweep->recorded->item[i];
 
-		json_object(&json, NULL);
-		json_string(&json, "point", observed->point);
-		json_string(&json, "role", observed->role);
-		json_uint(&json, "life", observed->life);
-		json_uint(&json, "hits", observed->hits);
-		json_object_end(&json);
+		json_object(json, NULL);
+		json_string(json, "point", observed->point);
+		json_string(json, "role", observed->role);
+		json_uint(json, "life", observed->life);
+		json_uint(json, "hits", observed->hits);
+		json_object_end(json);
 	}
-	json_array_end(&json);
-	json_array(&json, "rows");
+	json_array_end(json);
+	json_array(json, "rows");
 	for (size_t i = 0; i < sweep->count; i++)
-		json_row(&json, &sweep->row[i]);
-	json_array_end(&json);
-	json_object_end(&json);
-	return json_finish(&json);
+		json_row(json, &sweep->row[i]);
+	json_array_end(json);
 }
 
 static ScenarioStatus
@@ -312,14 +305,11 @@ write_files(const Sweep *sweep, RunnerOutcome outcome)
 	int code = outcome_exit_code(outcome);
 	RunInfo info = {
 		.seed = opt.seed, .outcome = outcome_name(outcome), .exit_code = code, .summary = &summary};
-	FILE *json = opt.json == NULL ? NULL : open_output(opt.json);
-	bool good = opt.json == NULL ||
-				(json != NULL && write_json(sweep, code, json) && close_output(json, opt.json));
+	bool good;
 
 	rows_as_results(sweep, &list, &summary);
-	good = campaign_write_file(opt.junit, results_write_junit, &list, &info) && good;
-	good = campaign_write_file(opt.tap, results_write_tap, &list, &info) && good;
-	good = good && !list.out_of_memory;
+	good =
+		reports_write(&opt.files, &list, &info, "sweep", write_figures, (void *) (uintptr_t) sweep);
 	results_free(&list);
 	return good ? code : EXIT_INTERNAL;
 }
@@ -347,8 +337,7 @@ read_depth(SweepDepth *depth)
 static int
 sweep_item(const RunnerItem *item)
 {
-	bool json_to_stdout = opt.json != NULL && strcmp(opt.json, "-") == 0;
-	SweepView view = {.out = json_to_stdout ? stderr : stdout, .line = live_line()};
+	SweepView view = {.out = reports_people(&opt.files), .line = live_line()};
 	SweepConfig config = {
 		.scenario = item->scenario,
 		.which = item->which,

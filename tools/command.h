@@ -66,9 +66,9 @@ FILE *open_output(const char *path);
 bool close_output(FILE *file, const char *path);
 
 extern const Command command_bench, command_doctor, command_list, command_run, command_fuzz,
-	command_merge, command_powerloss, command_replay, command_step, command_sweep, command_exec,
-	command_inject, command_serve, command_stop, command_inspect, command_orphans, command_help_,
-	command_storm, command_version, command_completion;
+	command_merge, command_report, command_powerloss, command_replay, command_step, command_sweep,
+	command_exec, command_inject, command_serve, command_stop, command_inspect, command_orphans,
+	command_help_, command_storm, command_version, command_completion;
 extern const Command command_explore, command_shrink;
 
 #endif

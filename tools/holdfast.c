@@ -19,6 +19,7 @@ const Command *const command_table[] = {
 	&command_run,
 	&command_fuzz,
 	&command_merge,
+	&command_report,
 	&command_explore,
 	&command_replay,
 	&command_shrink,

@@ -11,10 +11,11 @@
 #include <stdint.h>
 
 #include "replay/token.h"
+#include "reports.h"
 
 typedef struct ReplayOptions
 {
-	const char *json, *junit, *tap; /* NULL: not wanted */
+	ReportFiles files;
 	const char *plan;
 	uint64_t seed, budget_ms;
 	uint64_t repeat; /* 0 as 1 */

@@ -77,10 +77,8 @@ replay_explore(const ReplayToken *token, const ReplayOptions *options)
 
 	if (!explore_read_token(token, &what, &error))
 		return replay_refuse(&error);
-	if (options->json != NULL || options->junit != NULL || options->tap != NULL ||
-		options->plan != NULL || options->list)
-		return usage_error(
-			"explore tokens are replayed without --json, --junit, --tap, --plan, --list");
+	if (reports_wanted(&options->files) || options->plan != NULL || options->list)
+		return usage_error("explore tokens are replayed without files of results, --plan, --list");
 	status = simulator_open(&simulator, what.mutant[0] != '\0' ? what.mutant : NULL);
 	if (status != EXIT_GOOD)
 		return status;

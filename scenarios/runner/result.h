@@ -39,6 +39,7 @@ typedef struct ScenarioResult
 	ScenarioText message; /* one line; empty for a pass */
 	ScenarioText detail;  /* any length: what was seen, last output, post-mortem */
 	const char *replay;   /* the command that reproduces it, or NULL */
+	bool known;           /* skipped, because it is a finding that is known: told, not counted */
 	const char *plan;     /* the user's, or a sweep's, faults that it ran with; NULL: none */
 	bool has_seed;        /* one of its own, from a token or a suite, and not the run's */
 	uint64_t seed;

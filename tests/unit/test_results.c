@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include "results/json_writer.h"
+#include "results/origin.h"
 #include "results/results.h"
+#include "results/signature.h"
 #include "results/utf8.h"
 
 TestSuite(results, .timeout = 60);
@@ -60,6 +62,37 @@ judge(Writer writer, const ResultList *list, const char *command)
 	unlink(path);
 }
 
+/* What SARIF 2.1.0 demands of the properties that we write, and what code scanning demands on top. */
+static const char sarif_is_valid[] =
+	"jq -e '.version == \"2.1.0\" and (.[\"$schema\"] | startswith(\"https://\")) and (.runs | "
+	"length == 1) and (.runs[0] | (.tool.driver.name == \"holdfast\") and "
+	"(.tool.driver.rules | type == \"array\" and (map(.id) | length == (unique | length)) and "
+	"all(.[]; (.id | type == \"string\") and (.shortDescription.text | length > 0))) and "
+	"(.invocations | all(.[]; .executionSuccessful | type == \"boolean\")) and "
+	"(.columnKind == \"unicodeCodePoints\") and ([.tool.driver.rules[].id] as $rules | "
+	".results | all(.[]; (.ruleId | IN($rules[])) and (.message.text | length > 0) and "
+	"(.level | IN(\"error\", \"warning\")) and (.locations | length == 1) and "
+	"(.partialFingerprints[\"holdfastSignature/v1\"] | test(\"^[0-9a-f]{16}$\")) and "
+	"(.locations[0].physicalLocation as $at | $at == null or (($at.artifactLocation.uri | "
+	"test(\"^[A-Za-z0-9_][A-Za-z0-9_./-]*$\")) and ($at.region == null or "
+	"$at.region.startLine >= 1))))))' \"$FILE\" >/dev/null";
+
+/* No element and no attribute of a result's making: our own tags, and nothing else, are between < and >. */
+static const char html_is_safe[] =
+	"! grep -aiE '<(script|tag|img|!\\[CDATA)|javascript:' \"$FILE\" && "
+	"test -z \"$(grep -oaE '<[^>]*>' \"$FILE\" | grep -avE "
+	"'^</?(!DOCTYPE html|html|head|meta|title|style|body|h[123]|p|span|table|tr|th|td|article|code|"
+	"pre|details|summary)( (lang|charset|name|content|http-equiv|class)=\"[^\"]*\")*>$')\" && "
+	"python3 -c 'import os,sys\n"
+	"from html.parser import HTMLParser\n"
+	"class P(HTMLParser):\n"
+	"  def __init__(s): super().__init__(); s.open=[]\n"
+	"  def handle_starttag(s,t,a): (t==\"meta\") or s.open.append(t)\n"
+	"  def handle_endtag(s,t):\n"
+	"    if not s.open or s.open.pop()!=t: sys.exit(1)\n"
+	"p=P(); p.feed(open(os.environ[\"FILE\"],encoding=\"utf-8\").read()); "
+	"sys.exit(len(p.open))'";
+
 static void
 judge_all(const char *bytes, size_t length)
 {
@@ -75,6 +108,11 @@ judge_all(const char *bytes, size_t length)
 		  "test \"$(xmllint --xpath 'count(//failure)+count(//error)+count(//skipped)' "
 		  "\"$FILE\")\" = 3");
 	judge(results_write_tap, &list, "test \"$(grep -cE '^(not )?ok [0-9]+ - ' \"$FILE\")\" = 4");
+	judge(results_write_sarif, &list, sarif_is_valid);
+	judge(results_write_sarif, &list,
+		  "jq -e '[.runs[0].results[].properties.status] == [\"fail\", \"error\"]' \"$FILE\" "
+		  ">/dev/null");
+	judge(results_write_html, &list, html_is_safe);
 	results_free(&list);
 }
 
@@ -110,6 +148,82 @@ Test(results, no_results_are_valid_files_too)
 	judge(results_write_json, &list, "jq -e '.cases == []' \"$FILE\" >/dev/null");
 	judge(results_write_junit, &list, "xmllint --noout \"$FILE\"");
 	judge(results_write_tap, &list, "grep -q '^1\\.\\.0' \"$FILE\"");
+	judge(results_write_sarif, &list, sarif_is_valid);
+	judge(results_write_html, &list, html_is_safe);
+}
+
+/* What a baseline lists is no failure anywhere, and yet is told. */
+Test(results, what_is_known_is_told_and_not_counted)
+{
+	ResultList list = {0};
+	ScenarioResult result = {.scenario = "run.c10-kill-mid-lock",
+							 .case_name = "case",
+							 .status = SCENARIO_SKIP,
+							 .known = true,
+							 .message = {"known: it broke", 15},
+							 .replay = "holdfast replay c10-kill-mid-lock/case@1"};
+
+	results_add(&list, &result);
+	judge(results_write_json, &list, "jq -e '.cases[0].known' \"$FILE\" >/dev/null");
+	judge(results_write_junit, &list,
+		  "test \"$(xmllint --xpath 'count(//skipped)-count(//failure)' \"$FILE\")\" = 1");
+	judge(results_write_sarif, &list, sarif_is_valid);
+	judge(results_write_sarif, &list,
+		  "jq -e '.runs[0].results[0] | .baselineState == \"unchanged\" and "
+		  "(.suppressions | length == 1) and (.message.text | contains(\"holdfast replay\"))' "
+		  "\"$FILE\" >/dev/null");
+	judge(results_write_sarif, &list,
+		  "jq -e '.runs[0].results[0].locations[0].physicalLocation | .region.startLine > 1 and "
+		  ".artifactLocation.uri == \"scenarios/catalogue/c10_kill_mid_lock.c\"' \"$FILE\" "
+		  ">/dev/null");
+	judge(results_write_html, &list, "grep -q 'article class=\"known\"' \"$FILE\"");
+	results_free(&list);
+}
+
+static void
+origin_is(const char *scenario, const char *case_name, const char *message, const char *file,
+		  bool has_line)
+{
+	ResultOrigin origin;
+	ScenarioResult result = {
+		.scenario = scenario, .case_name = case_name, .message = {message, strlen(message)}};
+
+	result_origin(&result, &origin);
+	cr_assert_str_eq(origin.file, file);
+	cr_assert((origin.line > 0) == has_line);
+}
+
+Test(results, a_finding_has_a_place_in_the_source)
+{
+	origin_is("step", "lwlock-release", "after LWLockRelease+0x5c (lib/src/lwlock.c:40): stuck",
+			  "lib/src/lwlock.c", true);
+	origin_is("fuzz", "x", "at /home/somebody/holdfast/fuzz/lockfile_parse.c:37",
+			  "fuzz/lockfile_parse.c", true);
+	origin_is("fuzz", "x", "at ../../lib/src/../../../etc/lib/src/x.c:1", "tools/cmd_fuzz.c",
+			  false);
+	origin_is("c50-orphan", "sysv/shm/shmget=#1 kill", "", "scenarios/catalogue/c50_orphan.c",
+			  true);
+	origin_is("run.c50-orphan", "plain", "no place: at all.c:", "scenarios/catalogue/c50_orphan.c",
+			  true);
+	origin_is("never-heard-of", "plain", "foo.c:12", "", false);
+}
+
+Test(results, a_signature_is_the_same_in_another_run)
+{
+	static const char *const same[] = {
+		"PID 123 is left after 1.5 s at 0x7fff12ab, see /tmp/holdfast-run.aXc9Qd/log (\"x\")",
+		"PID 9 is left after 12.25 s at 0x1,  see /tmp/holdfast-run.000000/log (\"x\")",
+	};
+	char signature[2][SIGNATURE_SIZE];
+
+	for (int i = 0; i < 2; i++)
+	{
+		ScenarioResult result = {.message = {same[i], strlen(same[i])}};
+
+		result_signature(&result, signature[i]);
+	}
+	cr_assert_str_eq(signature[0], signature[1]);
+	cr_assert_str_eq(signature[0], "PID # is left after #.# s at #, see # (\"x\")");
 }
 
 Test(results, json_nesting_is_bounded)

@@ -1,54 +1,18 @@
 /*
  * junit.c
  *		JUnit XML, as CI servers read it: a suite per scenario, a testcase per case.
- *
- * XML 1.0 has no way to write most control characters at all, not even escaped: they come out as U+FFFD, as does what
- * is not UTF-8.
  */
 #include <inttypes.h>
 #include <string.h>
 
+#include "markup.h"
 #include "results.h"
-#include "utf8.h"
-
-static bool
-is_xml_character(uint32_t code)
-{
-	return code == '\t' || code == '\n' || code == '\r' || (code >= 0x20 && code < 0x7f) ||
-		   (code > 0x9f && code != 0xfffe && code != 0xffff);
-}
-
-static void
-put_xml(const char *bytes, size_t length, FILE *out)
-{
-	for (size_t i = 0; i < length;)
-	{
-		uint32_t code = 0;
-		size_t size = utf8_next(bytes + i, length - i, &code);
-
-		if (size == 0 || !is_xml_character(code))
-			(void) fputs(UTF8_REPLACEMENT, out);
-		else if (code == '<')
-			(void) fputs("&lt;", out);
-		else if (code == '>')
-			(void) fputs("&gt;", out);
-		else if (code == '&')
-			(void) fputs("&amp;", out);
-		else if (code == '"')
-			(void) fputs("&quot;", out);
-		else if (code == '\n' || code == '\r' || code == '\t')
-			(void) fprintf(out, "&#%u;", (unsigned) code);
-		else
-			(void) fwrite(bytes + i, 1, size, out);
-		i += size == 0 ? 1 : size;
-	}
-}
 
 static void
 put_attribute(const char *name, const char *bytes, size_t length, FILE *out)
 {
 	(void) fprintf(out, " %s=\"", name);
-	put_xml(bytes, length, out);
+	markup_bytes(bytes, length, out);
 	(void) fputc('"', out);
 }
 
@@ -58,11 +22,11 @@ put_problem(const char *element, const ScenarioResult *result, FILE *out)
 	(void) fprintf(out, "      <%s", element);
 	put_attribute("message", result->message.bytes, result->message.length, out);
 	(void) fputc('>', out);
-	put_xml(result->detail.bytes, result->detail.length, out);
+	markup_bytes(result->detail.bytes, result->detail.length, out);
 	if (result->replay != NULL)
 	{
 		(void) fputs("\nreplay: ", out);
-		put_xml(result->replay, strlen(result->replay), out);
+		markup_text(result->replay, out);
 	}
 	(void) fprintf(out, "</%s>\n", element);
 }

@@ -102,6 +102,8 @@ results_merge(ResultsFile *whole, ResultsFile *part, char problem[RESULTS_PROBLE
 	if (first)
 	{
 		whole->seed = part->seed;
+		whole->exit_code = part->exit_code;
+		whole->summary.flaky = part->summary.flaky;
 		whole->plan = part->plan;
 		part->plan = NULL;
 	}

@@ -152,11 +152,25 @@ take_status(const Reader *reader, json_t *object, const char *where, ScenarioSta
 	return refuse(reader, "%s.status is none: \"%.40s\"", where, name);
 }
 
+/* Only what is skipped is known, or it would be counted. */
+static bool
+take_known(const Reader *reader, json_t *object, const char *where, ScenarioResult *result)
+{
+	json_t *value = json_object_get(object, "known");
+
+	if (value == NULL)
+		return true;
+	if (!json_is_true(value) || result->status != SCENARIO_SKIP)
+		return refuse(reader, "%s.known is not true, or of a case that is not skipped", where);
+	result->known = true;
+	return true;
+}
+
 static bool
 take_case(const Reader *reader, json_t *object, size_t index)
 {
-	static const char *const keys[] = {
-		"scenario", "case", "status", "milliseconds", "message", "detail", "replay", "plan", NULL};
+	static const char *const keys[] = {"scenario", "case",   "status", "known", "milliseconds",
+									   "message",  "detail", "replay", "plan",  NULL};
 	ScenarioResult result = {0};
 	char where[40];
 
@@ -165,6 +179,7 @@ take_case(const Reader *reader, json_t *object, size_t index)
 		!take_name(reader, object, where, "scenario", true, &result.scenario) ||
 		!take_name(reader, object, where, "case", true, &result.case_name) ||
 		!take_status(reader, object, where, &result.status) ||
+		!take_known(reader, object, where, &result) ||
 		!take_milliseconds(reader, object, where, &result.milliseconds) ||
 		!take_text(reader, object, where, "message", &result.message) ||
 		!take_text(reader, object, where, "detail", &result.detail) ||
@@ -240,8 +255,11 @@ take_file(const Reader *reader, json_t *root)
 	uint64_t version;
 	size_t index;
 
+	/* What else a command tells stands around its results, and is not ours to read. */
+	if (json_object_get(root, "cases") == NULL && json_object_get(root, "results") != NULL)
+		root = json_object_get(root, "results");
 	if (json_is_object(root) && json_object_get(root, "cases") == NULL)
-		return refuse(reader, "it has no cases: it is none of holdfast run --json");
+		return refuse(reader, "it has no cases: no command of holdfast wrote it with --json");
 	if (!is_object(reader, root, "the file", keys) ||
 		!take_count(reader, root, "the file", "schema_version", UINT32_MAX, &version))
 		return false;

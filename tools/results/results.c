@@ -1,6 +1,6 @@
 /*
  * results.c
- *		Keeps results, and writes them as JSON and TAP.  JUnit has a file of its own.
+ *		Keeps results, and writes them as JSON and TAP.  The other formats have files of their own.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -42,7 +42,8 @@ free_result(ScenarioResult *result)
 void
 results_add(ResultList *list, const ScenarioResult *result)
 {
-	ScenarioResult copy = {.status = result->status, .milliseconds = result->milliseconds};
+	ScenarioResult copy = {
+		.status = result->status, .known = result->known, .milliseconds = result->milliseconds};
 
 	if (list->count == list->capacity)
 	{
@@ -127,6 +128,25 @@ scenario_status_name(ScenarioStatus status)
 	return status < SCENARIO_STATUS_COUNT ? names[status] : "unknown";
 }
 
+bool
+result_is_finding(const ScenarioResult *result)
+{
+	return result->status == SCENARIO_FAIL || result->status == SCENARIO_ERROR || result->known;
+}
+
+bool
+result_is_flaky(const ResultList *list, const ScenarioResult *result)
+{
+	for (size_t i = 0; i < list->count; i++)
+	{
+		if (list->item[i].status == SCENARIO_PASS &&
+			strcmp(list->item[i].scenario, result->scenario) == 0 &&
+			strcmp(list->item[i].case_name, result->case_name) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* ---- JSON ---- */
 
 static void
@@ -136,6 +156,8 @@ write_json_case(JsonWriter *json, const ScenarioResult *result)
 	json_string(json, "scenario", result->scenario);
 	json_string(json, "case", result->case_name);
 	json_string(json, "status", scenario_status_name(result->status));
+	if (result->known)
+		json_bool(json, "known", true);
 	json_milliseconds(json, "milliseconds", result->milliseconds);
 	if (result->message.length > 0)
 		json_bytes(json, "message", result->message.bytes, result->message.length);
@@ -146,6 +168,29 @@ write_json_case(JsonWriter *json, const ScenarioResult *result)
 	json_object_end(json);
 }
 
+void
+results_json_members(JsonWriter *json, const ResultList *list, const RunInfo *info)
+{
+	json_uint(json, "schema_version", RESULTS_SCHEMA_VERSION);
+	json_string(json, "outcome", info->outcome);
+	json_int(json, "exit_code", info->exit_code);
+	json_uint(json, "seed", info->seed);
+	json_string(json, "plan", info->plan);
+	json_object(json, "summary");
+	json_uint(json, "selected", info->summary->selected);
+	json_uint(json, "run", info->summary->run);
+	for (int i = 0; i < SCENARIO_STATUS_COUNT; i++)
+		json_uint(json, scenario_status_name((ScenarioStatus) i), info->summary->by_status[i]);
+	json_uint(json, "flaky", info->summary->flaky);
+	json_uint(json, "not_run", info->summary->not_run);
+	json_milliseconds(json, "milliseconds", info->summary->milliseconds);
+	json_object_end(json);
+	json_array(json, "cases");
+	for (size_t i = 0; i < list->count; i++)
+		write_json_case(json, &list->item[i]);
+	json_array_end(json);
+}
+
 bool
 results_write_json(const ResultList *list, const RunInfo *info, FILE *out)
 {
@@ -153,24 +198,7 @@ results_write_json(const ResultList *list, const RunInfo *info, FILE *out)
 
 	json_begin(&json, out);
 	json_object(&json, NULL);
-	json_uint(&json, "schema_version", RESULTS_SCHEMA_VERSION);
-	json_string(&json, "outcome", info->outcome);
-	json_int(&json, "exit_code", info->exit_code);
-	json_uint(&json, "seed", info->seed);
-	json_string(&json, "plan", info->plan);
-	json_object(&json, "summary");
-	json_uint(&json, "selected", info->summary->selected);
-	json_uint(&json, "run", info->summary->run);
-	for (int i = 0; i < SCENARIO_STATUS_COUNT; i++)
-		json_uint(&json, scenario_status_name((ScenarioStatus) i), info->summary->by_status[i]);
-	json_uint(&json, "flaky", info->summary->flaky);
-	json_uint(&json, "not_run", info->summary->not_run);
-	json_milliseconds(&json, "milliseconds", info->summary->milliseconds);
-	json_object_end(&json);
-	json_array(&json, "cases");
-	for (size_t i = 0; i < list->count; i++)
-		write_json_case(&json, &list->item[i]);
-	json_array_end(&json);
+	results_json_members(&json, list, info);
 	json_object_end(&json);
 	return json_finish(&json);
 }

@@ -1,6 +1,6 @@
 /*
  * results.h
- *		The results of a run, kept until it is over, and written as JSON, JUnit and TAP.
+ *		The results of a run, kept until it is over, and written as JSON, JUnit, TAP, SARIF and HTML.
  *
  * Owner: a ResultList owns copies of everything.  Writers take any bytes and give valid files.
  */
@@ -39,8 +39,20 @@ typedef struct RunInfo
 
 const char *scenario_status_name(ScenarioStatus status); /* "pass" */
 
+/* Told as something that is wrong: a failure, an error, or a failure that is known. */
+bool result_is_finding(const ScenarioResult *result);
+
+/* A finding of a case that, in the same list, passed, too. */
+bool result_is_flaky(const ResultList *list, const ScenarioResult *result);
+
 bool results_write_json(const ResultList *list, const RunInfo *info, FILE *out);
 bool results_write_junit(const ResultList *list, const RunInfo *info, FILE *out);
 bool results_write_tap(const ResultList *list, const RunInfo *info, FILE *out);
+bool results_write_sarif(const ResultList *list, const RunInfo *info, FILE *out);
+bool results_write_html(const ResultList *list, const RunInfo *info, FILE *out);
+
+/* The members of a result file, into an object that is open.  (jansson has names of json_writer.h: not included here.) */
+struct JsonWriter;
+void results_json_members(struct JsonWriter *json, const ResultList *list, const RunInfo *info);
 
 #endif

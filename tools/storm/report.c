@@ -1,6 +1,7 @@
 /*
  * report.c
- *		What a storm came to, in numbers: RUN/summary.txt to be read, RUN/report.json to be parsed.
+ *		What a storm came to, in numbers: RUN/summary.txt to be read, RUN/report.json to be parsed: the
+ *		members that `holdfast storm` puts into its JSON.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,8 +9,6 @@
 
 #include "results/json_writer.h"
 #include "storm.h"
-
-#define REPORT_SCHEMA_VERSION 1
 
 typedef struct Percentiles
 {
@@ -208,8 +207,6 @@ write_json(const Storm *storm, FILE *out)
 	report_token(storm, token, sizeof(token));
 	json_begin(&json, out);
 	json_object(&json, NULL);
-	json_uint(&json, "schema_version", REPORT_SCHEMA_VERSION);
-	json_string(&json, "outcome", storm->history->violations ? "violation" : "good");
 	json_uint(&json, "seed", storm->config.seed);
 	json_milliseconds(&json, "seconds", storm->seconds);
 	json_uint(&json, "workers", storm->config.workers);
