@@ -17,8 +17,9 @@
 #include "search.h"
 #include "table.h"
 
-#define FRAMES_MAX (UINT64_C(1) << 24)
-#define EDGES_MAX  (UINT64_C(1) << 27)
+#define FRAMES_MAX    (UINT64_C(1) << 24)
+#define MORE_TO_LEARN 20000
+#define EDGES_MAX     (UINT64_C(1) << 27)
 
 typedef struct Frame
 {
@@ -165,7 +166,7 @@ push(Search *search, uint32_t state, const SimMark *mark, uint8_t move, bool cou
 static void
 edge_to(Search *search, Frame *frame, uint32_t to)
 {
-	uint8_t flags = search->table.state[to].flags;
+	uint8_t flags = search->table.flags[to];
 
 	if (flags & STATE_GOOD)
 		frame->good = true;
@@ -177,15 +178,15 @@ edge_to(Search *search, Frame *frame, uint32_t to)
 static bool
 finish(Search *search, Frame *frame)
 {
-	StateRecord *record = &search->table.state[frame->state];
+	uint8_t *flags = &search->table.flags[frame->state];
 
-	record->flags |= STATE_FINISHED;
+	*flags |= STATE_FINISHED;
 	/* A successor may have turned out good since the edge was noted. */
 	for (uint8_t i = 0; i < frame->nopen && !frame->good; i++)
-		frame->good = (search->table.state[frame->open[i]].flags & STATE_GOOD) != 0;
+		frame->good = (search->table.flags[frame->open[i]] & STATE_GOOD) != 0;
 	if (frame->good)
 	{
-		record->flags |= STATE_GOOD;
+		*flags |= STATE_GOOD;
 		return true;
 	}
 	for (uint8_t i = 0; i < frame->nopen; i++)
@@ -222,14 +223,14 @@ found_state(Search *search, uint32_t state, SimViolation violation)
 	size_t count = 0;
 	ExploreMove *raw;
 
-	for (uint32_t s = state; s != 0; s = search->table.state[s].parent)
+	for (uint32_t s = state; s != 0; s = search->table.parent[s])
 		count++;
 	raw = calloc(count + 1, sizeof(*raw));
 	if (raw == NULL)
 		return;
-	for (uint32_t s = state, at = (uint32_t) count; s != 0; s = search->table.state[s].parent)
+	for (uint32_t s = state, at = (uint32_t) count; s != 0; s = search->table.parent[s])
 	{
-		uint8_t move = search->table.state[s].move;
+		uint8_t move = search->table.move[s];
 
 		raw[--at] = (ExploreMove){move >> 4, move & 15};
 	}
@@ -248,18 +249,17 @@ first_doomed(Search *search)
 		more = false;
 		for (size_t i = 0; i < search->edges; i++)
 		{
-			StateRecord *from = &search->table.state[search->edge[i].from];
+			uint8_t *from = &search->table.flags[search->edge[i].from];
 
-			if ((from->flags & STATE_GOOD) ||
-				!(search->table.state[search->edge[i].to].flags & STATE_GOOD))
+			if ((*from & STATE_GOOD) || !(search->table.flags[search->edge[i].to] & STATE_GOOD))
 				continue;
-			from->flags |= STATE_GOOD;
+			*from |= STATE_GOOD;
 			more = true;
 		}
 	}
 	for (size_t i = 0; i < search->edges; i++)
 	{
-		if (!(search->table.state[search->edge[i].from].flags & STATE_GOOD))
+		if (!(search->table.flags[search->edge[i].from] & STATE_GOOD))
 			return search->edge[i].from;
 	}
 	return 0;
@@ -315,8 +315,8 @@ arrive(Search *search, Frame *parent, const SimMark *mark, uint8_t move, bool co
 			sim_undo(mark);
 		return true;
 	}
-	search->table.state[number].parent = parent != NULL ? parent->state : 0;
-	search->table.state[number].move = move;
+	search->table.parent[number] = parent != NULL ? parent->state : 0;
+	search->table.move[number] = move;
 	push(search, number, mark != NULL ? mark : &(SimMark){.process = -1}, move, counts);
 	search->frame[search->frames - 1].last = search->last;
 	search->frame[search->frames - 1].preemptions = search->preemptions;
@@ -362,12 +362,24 @@ defer_death(Search *search, Frame *frame, int process)
 		frame->deferred |= (uint8_t) (1u << process);
 }
 
+/*
+ * A search that is to start again goes on for about as long as it took to learn why, since starting again is dear.  What it
+ * finds then is left to the next one: its moves up to there were others than the same moves would be now.
+ */
+static bool
+has_learnt_enough(const ExploreReport *report, uint64_t *since)
+{
+	if (*since == 0)
+		*since = report->transitions + 1;
+	return report->transitions > *since * 2 + MORE_TO_LEARN;
+}
+
 static void
 depth_first(Search *search, const ExploreConfig *config)
 {
 	ExploreReport *report = search->report;
 	double start = sim_now();
-	uint64_t work = 0;
+	uint64_t work = 0, widened_at = 0;
 
 	report->end = EXPLORE_COMPLETE;
 	sim.records = false; /* a state that two ways lead to has two histories */
@@ -375,7 +387,7 @@ depth_first(Search *search, const ExploreConfig *config)
 	search->preemptions = 0;
 	if (!arrive(search, NULL, NULL, 0, false))
 		report->end = EXPLORE_CUT_MEMORY;
-	while (search->frames > 0 && report->end == EXPLORE_COMPLETE && (!sim.widened || !sim.coarse))
+	while (search->frames > 0 && report->end == EXPLORE_COMPLETE)
 	{
 		Frame *frame = &search->frame[search->frames - 1];
 		SimViolation violation = SIM_NOTHING;
@@ -385,6 +397,8 @@ depth_first(Search *search, const ExploreConfig *config)
 		int process;
 		bool counts;
 
+		if (sim.widened && sim.coarse && has_learnt_enough(report, &widened_at))
+			break;
 		if ((++work & 0x3ffff) == 0 && out_of_budget(search, config, start))
 			break;
 		if (frame->choice == 0 && sim_is_terminal())
@@ -394,7 +408,8 @@ depth_first(Search *search, const ExploreConfig *config)
 			violation = sim_judge_terminal();
 			if (violation != SIM_NOTHING)
 			{
-				found_on_stack(search, violation, -1);
+				if (widened_at == 0)
+					found_on_stack(search, violation, -1);
 				break;
 			}
 			if (search->stop_at_end)
@@ -404,10 +419,10 @@ depth_first(Search *search, const ExploreConfig *config)
 		{
 			if (leave(search, &violation))
 				continue;
-			if (violation != SIM_NOTHING)
-				found_on_stack(search, violation, -1);
-			else
+			if (violation == SIM_NOTHING)
 				report->end = EXPLORE_CUT_MEMORY;
+			else if (widened_at == 0)
+				found_on_stack(search, violation, -1);
 			break;
 		}
 		search->preemptions =
@@ -422,7 +437,7 @@ depth_first(Search *search, const ExploreConfig *config)
 		violation = sim_violation();
 		if (violation != SIM_NOTHING)
 		{
-			if (!search->stop_at_end)
+			if (!search->stop_at_end && widened_at == 0)
 				found_on_stack(search, violation, move << 4 | process);
 			break;
 		}
@@ -445,6 +460,8 @@ depth_first(Search *search, const ExploreConfig *config)
 		else if (move == MOVE_STEP && outcome != OUTCOME_SPUN)
 			defer_death(search, frame, process);
 	}
+	if (widened_at != 0 && report->end == EXPLORE_CUT_MEMORY)
+		report->end = EXPLORE_COMPLETE; /* of this one */
 	report->seconds = sim_now() - start;
 }
 
@@ -464,6 +481,9 @@ learn(const ExploreConfig *config, ExploreReport *report)
 	walk.progress = NULL;
 	sim.coarse = false;
 	sim.learns = true;
+	/* Whether the others live is looked at by who waits long: seldom at random. */
+	for (int p = 0; p < config->workers && config->workers > 2; p++)
+		sim_note_access(p, &sim_world->shared.segment.procs[(p + 1) % config->workers].life, false);
 	sim_walk(&walk, report);
 	if (report->signature != NULL)
 		return;

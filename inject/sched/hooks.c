@@ -171,19 +171,62 @@ is_stop(const volatile void *address, bool writes)
  * Who reads and who writes each word, over all that was ever run.  An access that nobody else's access to the same word
  * conflicts with is passed through by a coarse search.  Should one turn up later, the search starts again.
  */
+static void
+note(uint64_t word, uint8_t who, bool writes)
+{
+	uint8_t *bits = writes ? &sim.writers[word] : &sim.readers[word];
+
+	sim.widened =
+		sim.widened || (!(*bits & who) && ((sim.readers[word] | sim.writers[word]) & ~who) != 0);
+	*bits |= who;
+}
+
+static uint8_t
+bit_of(int process)
+{
+	/* Supervisors follow each other: what only they touch is one's own. */
+	return (uint8_t) (1u << (process < sim.workers ? process : sim.workers));
+}
+
+static bool
+runs_the_same(int a, int b)
+{
+	return a == b || (a < sim.workers && b < sim.workers &&
+					  __builtin_strcmp(sim.process[a].program, sim.process[b].program) == 0);
+}
+
+/* What one does to another's slot, or to its own, all do who run the same to all who run the same. */
+void
+sim_note_access(int process, const volatile void *address, bool writes)
+{
+	const uint64_t word = sim_offset((const void *) address) / 8;
+	const uint64_t first = sim_offset(sim_world->shared.segment.procs) / 8;
+	const uint64_t size = sizeof(struct PGPROC) / 8;
+	int owner = word - first < size * (uint64_t) sim.processes ? (int) ((word - first) / size) : -1;
+
+	for (int p = 0; p < sim.processes; p++)
+	{
+		if (!runs_the_same(p, process))
+			continue;
+		if (owner < 0)
+			note(word, bit_of(p), writes);
+		for (int o = 0; owner >= 0 && o < sim.processes; o++)
+		{
+			if (runs_the_same(o, owner) && (o == p) == (owner == process))
+				note(word + (uint64_t) (o - owner) * size, bit_of(p), writes);
+		}
+	}
+}
+
 static bool
 has_conflicts(const volatile void *address, bool writes)
 {
 	uint64_t word = sim_offset((const void *) address) >> 3;
-	/* Supervisors follow each other: what only they touch is one's own. */
-	uint8_t me = (uint8_t) (1u << (sim.current < sim.workers ? sim.current : sim.workers));
+	uint8_t me = bit_of(sim.current);
 	uint8_t *mine = writes ? &sim.writers[word] : &sim.readers[word];
 
 	if (!(*mine & me))
-	{
-		sim.widened = sim.widened || ((sim.readers[word] | sim.writers[word]) & ~me) != 0;
-		*mine |= me;
-	}
+		sim_note_access(sim.current, address, writes);
 	return ((writes ? sim.readers[word] | sim.writers[word] : sim.writers[word]) & ~me) != 0;
 }
 
@@ -206,6 +249,14 @@ is_lock_word(const volatile void *address)
 			return true;
 	}
 	return false;
+}
+
+/* A swap that fails is a look. */
+static inline void
+has_read(const volatile void *address)
+{
+	if (sim.running && is_lock_word(address))
+		sim.just_read = address;
 }
 
 static inline void
@@ -431,7 +482,10 @@ sim_memcpy(void *to, const void *from, size_t size)
 		before(address, (bits_) / 8, STOP_SWAP);                                                   \
 		old = *address;                                                                            \
 		if (old != expected)                                                                       \
+		{                                                                                          \
+			has_read(address);                                                                     \
 			return old;                                                                            \
+		}                                                                                          \
 		log_shared(address);                                                                       \
 		*address = desired;                                                                        \
 		if ((bits_) == 64)                                                                         \

@@ -324,6 +324,8 @@ bool sim_looks(SimStop stop);
 void sim_log(const void *address);
 /* The stack that the process stands on. */
 void sim_unwind(int process, ExploreStack *stack);
+/* hooks.c: that a process reads or writes there; so do all who run the same. */
+void sim_note_access(int process, const volatile void *address, bool writes);
 static inline bool
 sim_is_shared(const void *address)
 {

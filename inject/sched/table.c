@@ -7,6 +7,7 @@
 #include "table.h"
 
 #define FIRST_SLOTS (UINT64_C(1) << 16)
+#define STATE_BYTES 6 /* parent, move, flags */
 
 static void *
 map(size_t size)
@@ -14,7 +15,11 @@ map(size_t size)
 	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
 					-1, 0);
 
-	return at == MAP_FAILED ? NULL : at;
+	if (at == MAP_FAILED)
+		return NULL;
+	/* Every look is at another page: few large ones. */
+	(void) madvise(at, size, MADV_HUGEPAGE);
+	return at;
 }
 
 static void
@@ -28,14 +33,16 @@ bool
 table_open(StateTable *table, uint64_t limit)
 {
 	/* Address space for as many states as fit the limit; pages come as they are touched. */
-	size_t capacity = limit / (sizeof(StateRecord) + sizeof(StateSlot));
+	size_t capacity = limit / (STATE_BYTES + sizeof(StateSlot));
 
 	if (capacity > UINT32_MAX - 2)
 		capacity = UINT32_MAX - 2;
 	*table = (StateTable){.slots = FIRST_SLOTS, .capacity = capacity, .limit = limit};
 	table->slot = map(table->slots * sizeof(StateSlot));
-	table->state = map(capacity * sizeof(StateRecord));
-	if (table->slot != NULL && table->state != NULL)
+	table->parent = map(capacity * sizeof(*table->parent));
+	table->move = map(capacity);
+	table->flags = map(capacity);
+	if (table->slot != NULL && table->parent != NULL && table->move != NULL && table->flags != NULL)
 		return true;
 	table_close(table);
 	return false;
@@ -45,15 +52,16 @@ void
 table_close(StateTable *table)
 {
 	unmap(table->slot, table->slots * sizeof(StateSlot));
-	unmap(table->state, table->capacity * sizeof(StateRecord));
-	table->slot = NULL;
-	table->state = NULL;
+	unmap(table->parent, table->capacity * sizeof(*table->parent));
+	unmap(table->move, table->capacity);
+	unmap(table->flags, table->capacity);
+	*table = (StateTable){0};
 }
 
 uint64_t
 table_bytes(const StateTable *table)
 {
-	return table->slots * sizeof(StateSlot) + table->states * sizeof(StateRecord);
+	return table->slots * sizeof(StateSlot) + table->states * STATE_BYTES;
 }
 
 static void
@@ -93,15 +101,14 @@ bool
 table_find(StateTable *table, SimHash hash, uint32_t *number, bool *is_new)
 {
 	size_t at = hash.a & (table->slots - 1);
-	uint32_t middle = (uint32_t) (hash.b >> 32), rest = (uint32_t) hash.b;
+	uint32_t rest = (uint32_t) (hash.b >> 32);
 
 	*is_new = false;
 	for (; table->slot[at].number != 0; at = (at + 1) & (table->slots - 1))
 	{
 		const StateSlot *slot = &table->slot[at];
 
-		if (slot->hash_a == hash.a && slot->hash_b == middle &&
-			table->state[slot->number - 1].hash_rest == rest)
+		if (slot->hash_a == hash.a && slot->hash_b == rest)
 		{
 			*number = slot->number - 1;
 			return true;
@@ -120,7 +127,6 @@ table_find(StateTable *table, SimHash hash, uint32_t *number, bool *is_new)
 	}
 	*number = (uint32_t) table->states++;
 	*is_new = true;
-	table->slot[at] = (StateSlot){hash.a, middle, *number + 1};
-	table->state[*number] = (StateRecord){.hash_rest = rest};
+	table->slot[at] = (StateSlot){hash.a, rest, *number + 1};
 	return true;
 }

@@ -1,6 +1,6 @@
 /*
  * table.h
- *		The states that have been seen: 128 bits of hash each, and how each was first reached.
+ *		The states that have been seen: 96 bits of hash each, and how each was first reached.
  *
  * Grows by doubling, up to a limit.  Numbers of states never change.
  */
@@ -12,15 +12,6 @@
 #define STATE_GOOD     1 /* the end is reachable from it without a fault */
 #define STATE_FINISHED 2 /* all its successors have been looked at */
 
-typedef struct StateRecord
-{
-	uint32_t parent;
-	uint32_t hash_rest;
-	uint8_t move; /* SimMove << 4 | process, from the parent */
-	uint8_t flags;
-	uint8_t unused[2];
-} StateRecord;
-
 typedef struct StateSlot
 {
 	uint64_t hash_a;
@@ -31,7 +22,10 @@ typedef struct StateSlot
 typedef struct StateTable
 {
 	StateSlot *slot;
-	StateRecord *state; /* by number */
+	/* By number; flags alone are looked at again and again. */
+	uint32_t *parent;
+	uint8_t *move; /* SimMove << 4 | process, from the parent */
+	uint8_t *flags;
 	size_t slots, states, capacity;
 	uint64_t limit; /* bytes */
 } StateTable;

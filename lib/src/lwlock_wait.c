@@ -171,6 +171,9 @@ give_up(LWLock *lock, HoldfastStatus status)
 
 /* ---- acquiring ---- */
 
+/* All that is asked of a word that was seen. */
+#define SEEN_FLAGS (LW_POISONED | LW_NOT_RECOVERABLE)
+
 /* An acquisition that did not succeed at once. */
 typedef struct Wait
 {
@@ -179,7 +182,7 @@ typedef struct Wait
 	LWLockEntry *entry;
 	uint64_t deadline_ns;
 	uint64_t stops;
-	uint64_t seen; /* the word that stopped the last attempt, or was replaced by it */
+	uint64_t seen; /* SEEN_FLAGS of the word that stopped the last attempt, or was replaced by it */
 	uint32_t wakeups;
 } Wait;
 
@@ -187,9 +190,12 @@ typedef struct Wait
 static bool
 try_again(Wait *wait)
 {
-	if (holdfast_lwlock_attempt(wait->lock, wait->mode, wait->entry, wait->stops, &wait->seen))
+	uint64_t seen;
+	bool taken = holdfast_lwlock_attempt(wait->lock, wait->mode, wait->entry, wait->stops, &seen);
+
+	wait->seen = seen & SEEN_FLAGS;
+	if (taken)
 		return true;
-	wait->seen &= LW_NOT_RECOVERABLE; /* all that is asked of a failure */
 	set_entry(wait->entry, wait->lock, wait->mode, ENTRY_QUEUED);
 	return false;
 }
@@ -258,7 +264,7 @@ wait_without_queue(Wait *wait)
 		return HOLDFAST_TIMED_OUT;
 	wait->wakeups++; /* it is no longer an acquisition that did not wait */
 	wait->stops = LW_STOPS_WOKEN;
-	wait->seen = __atomic_or_fetch(&wait->lock->state, LW_HANDOFF, __ATOMIC_RELAXED);
+	wait->seen = __atomic_or_fetch(&wait->lock->state, LW_HANDOFF, __ATOMIC_RELAXED) & SEEN_FLAGS;
 	return HOLDFAST_OK;
 }
 
@@ -308,7 +314,7 @@ holdfast_lwlock_acquire_slow(LWLock *lock, LWLockMode mode, LWLockEntry *entry, 
 				 .entry = entry,
 				 .deadline_ns = deadline_ns,
 				 .stops = LW_STOPS_NEWCOMER,
-				 .seen = seen};
+				 .seen = seen & SEEN_FLAGS};
 	HoldfastStatus status;
 
 	set_entry(entry, lock, mode, ENTRY_QUEUED);
