@@ -30,7 +30,7 @@ static struct
 	const char *program, *mutant, *pct, *preemptions, *policy, *memory, *bundle;
 	uint64_t processes, crashes, recoverer_crashes, timeouts, schedules, seed, memory_mib,
 		budget_ms;
-	bool exhaustive, random, no_timeouts, no_supervisor, fine, list, quiet, no_bundle, bench;
+	bool exhaustive, dpor, random, no_timeouts, no_supervisor, fine, list, quiet, no_bundle, bench;
 } opt;
 
 static const Option *
@@ -61,6 +61,8 @@ explore_options(void)
 		{"--exhaustive", OPTION_FLAG, &opt.exhaustive, NULL, "every schedule (the default)"},
 		{"--preemptions", OPTION_STRING, &opt.preemptions, "N",
 		 "every schedule in which a process that could go on is interrupted at most N times"},
+		{"--dpor", OPTION_FLAG, &opt.dpor, NULL,
+		 "one schedule of each class that differs only in the order of steps which do not meet"},
 		{"--random", OPTION_FLAG, &opt.random, NULL, "random schedules"},
 		{"--pct", OPTION_STRING, &opt.pct, "D[,D...]",
 		 "priority schedules for bugs of these depths"},
@@ -166,8 +168,13 @@ read_case(ExploreCase *what)
 		return usage_error("--policy is repair or poison, not \"%s\"", opt.policy);
 	if (opt.memory != NULL && strcmp(opt.memory, "sc") != 0 && strcmp(opt.memory, "tso") != 0)
 		return usage_error("--memory is sc or tso, not \"%s\"", opt.memory);
-	if (opt.exhaustive + opt.random + (opt.pct != NULL) + (opt.preemptions != NULL) > 1)
-		return usage_error("--exhaustive, --preemptions, --random and --pct exclude each other");
+	if (opt.exhaustive + opt.dpor + opt.random + (opt.pct != NULL) + (opt.preemptions != NULL) > 1)
+		return usage_error(
+			"--exhaustive, --preemptions, --dpor, --random and --pct exclude each other");
+	if (opt.dpor && opt.memory != NULL && strcmp(opt.memory, "tso") == 0)
+		return usage_error("--dpor knows no store buffers");
+	if (opt.dpor && opt.no_supervisor)
+		return usage_error("--dpor wants a supervisor");
 	if (opt.preemptions != NULL &&
 		(strlen(opt.preemptions) > 2 ||
 		 strspn(opt.preemptions, "0123456789") != strlen(opt.preemptions) ||
@@ -181,6 +188,7 @@ read_case(ExploreCase *what)
 		getrandom(&opt.seed, sizeof(opt.seed), 0) == sizeof(opt.seed))
 		opt.seed &= UINT32_MAX;
 	config->strategy = opt.random                ? EXPLORE_RANDOM
+					   : opt.dpor                ? EXPLORE_DPOR
 					   : opt.pct != NULL         ? EXPLORE_PCT
 					   : opt.preemptions != NULL ? EXPLORE_PREEMPTIONS
 												 : EXPLORE_EXHAUSTIVE;
@@ -191,10 +199,10 @@ read_case(ExploreCase *what)
 	config->timeouts = (unsigned) opt.timeouts;
 	config->supervisor = !opt.no_supervisor;
 	config->poison = opt.policy != NULL && strcmp(opt.policy, "poison") == 0;
-	config->fine = opt.fine;
+	config->fine = opt.fine || opt.dpor;
 	config->tso = opt.memory != NULL && strcmp(opt.memory, "tso") == 0;
 	config->seed = opt.seed;
-	config->schedules = opt.schedules != 0 ? opt.schedules : 1000000;
+	config->schedules = opt.schedules != 0 || opt.dpor ? opt.schedules : 1000000;
 	config->memory_limit = (opt.memory_mib != 0 ? opt.memory_mib : 4096) * MIB;
 	config->seconds = (double) opt.budget_ms / 1000;
 	config->interrupted = is_interrupted;
@@ -209,7 +217,7 @@ end_name(ExploreEnd end)
 {
 	static const char *const names[] = {"complete",      "found",       "out of time",
 										"out of memory", "interrupted", "bad configuration",
-										"diverged",      "unfit"};
+										"diverged",      "unfit",       "out of schedules"};
 
 	return (size_t) end < sizeof(names) / sizeof(names[0]) ? names[end] : "?";
 }
@@ -225,6 +233,7 @@ exit_code(ExploreEnd end)
 			return EXIT_FINDINGS;
 		case EXPLORE_CUT_TIME:
 		case EXPLORE_CUT_MEMORY:
+		case EXPLORE_CUT_SCHEDULES:
 		case EXPLORE_DIVERGED:
 			return EXIT_INCOMPLETE;
 		case EXPLORE_CUT_SIGNAL:
@@ -241,6 +250,7 @@ static const char *
 strategy_name(ExploreStrategy strategy)
 {
 	return strategy == EXPLORE_RANDOM        ? "random"
+		   : strategy == EXPLORE_DPOR        ? "dpor"
 		   : strategy == EXPLORE_PCT         ? "pct"
 		   : strategy == EXPLORE_PREEMPTIONS ? "preemptions"
 											 : "exhaustive";
@@ -273,6 +283,15 @@ print_figures(FILE *out, const ExploreCase *what, const ExploreReport *report)
 					   end_name(report->end), report->states, transitions,
 					   report->crash_transitions, report->terminals, report->seconds,
 					   rate(transitions, report->processor_seconds) / 1e6, report->bytes / MIB);
+	else if (config->strategy == EXPLORE_DPOR)
+		(void) fprintf(out,
+					   "%s: %" PRIu64 " executions, %" PRIu64
+					   " more blocked by sleep sets, %" PRIu64 " transitions (%" PRIu64
+					   " of them faults), %" PRIu64
+					   " ends, %.2f s, %.2f M transitions/s of processor\n",
+					   end_name(report->end), report->schedules, report->blocked, transitions,
+					   report->crash_transitions, report->terminals, report->seconds,
+					   rate(transitions, report->processor_seconds) / 1e6);
 	else
 		(void) fprintf(out,
 					   "%s: %" PRIu64 " schedules, %" PRIu64
@@ -414,6 +433,9 @@ json_figures(JsonWriter *json, const Told *told)
 	json_uint(json, "transitions", report->transitions + report->crash_transitions);
 	json_uint(json, "fault_transitions", report->crash_transitions);
 	json_uint(json, "schedules", report->schedules);
+	if (config->strategy == EXPLORE_DPOR)
+		json_uint(json, "blocked", report->blocked);
+	json_uint(json, "ends", report->terminals);
 	json_milliseconds(json, "seconds", report->seconds);
 	json_milliseconds(json, "processor_seconds", report->processor_seconds);
 	json_uint(json, "transitions_per_second",

@@ -82,6 +82,9 @@ holdfast_explore(int abi, const ExploreConfig *config, ExploreReport *report)
 		case EXPLORE_PREEMPTIONS:
 			sim_search(config, report);
 			break;
+		case EXPLORE_DPOR:
+			sim_dpor(config, report);
+			break;
 		case EXPLORE_REPLAY:
 			replay(config, report);
 			break;

@@ -25,6 +25,7 @@ typedef enum ExploreStrategy
 	EXPLORE_RANDOM,
 	EXPLORE_PCT,
 	EXPLORE_PREEMPTIONS,
+	EXPLORE_DPOR,   /* wants `fine` */
 	EXPLORE_REPLAY, /* the given schedule, simulated */
 	EXPLORE_REAL,   /* the given schedule, on real processes */
 	EXPLORE_FLOOR,  /* nothing but switches of stacks, there and back; counted as steps */
@@ -75,6 +76,7 @@ typedef enum ExploreEnd
 	EXPLORE_BAD_CONFIG,
 	EXPLORE_DIVERGED, /* a replayed schedule could not be followed */
 	EXPLORE_UNFIT,
+	EXPLORE_CUT_SCHEDULES, /* or one was too long */
 } ExploreEnd;
 
 /* Return addresses in the module, innermost first; none: ended, dead, or not simulated. */
@@ -94,6 +96,7 @@ typedef struct ExploreReport
 	uint32_t followed; /* moves of a given schedule that were made */
 	uint64_t states, transitions, crash_transitions, terminals, undecided;
 	uint64_t schedules, steps;
+	uint64_t blocked; /* DPOR: schedules that were part of others, given up */
 	uint32_t depth_max, stack_max;
 	double seconds, processor_seconds;
 	double miss_probability; /* PCT: that a bug of the given depth was not hit, at most */

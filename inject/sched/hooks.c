@@ -25,6 +25,8 @@ journals_matter(void)
 	const SimKernel *kernel = &sim_world->shared.kernel;
 	const SimSegment *segment = &sim_world->shared.segment;
 
+	if (sim.config->fine)
+		return sim.config->crashes > 0 || sim.config->recoverer_crashes > 0;
 	if (kernel->crashes_left > 0 || segment->proc_global.recovery_owner != 0)
 		return true;
 	for (int i = 0; i < sim.processes; i++)
@@ -291,7 +293,10 @@ before(const volatile void *address, size_t size, SimStop stop)
 		return;
 	/* The hundred looks of a spin, at what its first look has read already. */
 	if (sim.looks_without_stopping && stop == STOP_READ)
+	{
+		sim_touch(address, false);
 		return;
+	}
 	if (sim.config->tso && stop != STOP_READ)
 	{
 		before_with_buffer(address, size, stop);
@@ -299,6 +304,7 @@ before(const volatile void *address, size_t size, SimStop stop)
 	}
 	if (is_stop(address, stop != STOP_READ))
 		stop_before(address, stop);
+	sim_touch(address, false);
 	if (stop == STOP_WRITE)
 		sim_log((const void *) address);
 }

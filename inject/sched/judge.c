@@ -175,10 +175,12 @@ SimViolation
 sim_judge_stuck(void)
 {
 	const SimKernel *kernel = &sim_world->shared.kernel;
-	bool sleeps = false;
+	bool sleeps = false, waits_in_a_loop = false;
 
 	if (a_link_was_left())
 		return SIM_NOTHING;
+	for (int p = 0; p < sim.processes; p++)
+		waits_in_a_loop = waits_in_a_loop || sim_can_step(p);
 	for (int p = 0; p < sim.processes; p++)
 	{
 		const LWLock *lock = lock_of(p);
@@ -189,11 +191,12 @@ sim_judge_stuck(void)
 		/* Where only time-outs recover, the end of their budget is the end of what is explored. */
 		if (!sim.config->supervisor && kernel->timed[p] != UINT64_MAX && kernel->timeouts_left == 0)
 			return SIM_NOTHING;
-		if (lock != NULL && lw_is_free(lock->state) && !(lock->state & LW_RECOVERING))
+		if (!waits_in_a_loop && lock != NULL && lw_is_free(lock->state) &&
+			!(lock->state & LW_RECOVERING))
 		{
 			sim_set(&sim_world->shared.notes.culprit, (uint64_t) p);
 			return SIM_LOST_WAKEUP;
 		}
 	}
-	return sleeps ? SIM_DEADLOCK : SIM_LIVELOCK;
+	return sleeps && !waits_in_a_loop ? SIM_DEADLOCK : SIM_LIVELOCK;
 }

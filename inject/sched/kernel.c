@@ -57,6 +57,8 @@ recovers_the_dead(void)
 		return false;
 	for (int i = 0; i < sim.processes; i++)
 	{
+		sim_touch(&shared->kernel.dead[i], false);
+		sim_touch(&shared->segment.procs[i].life, false);
 		if (shared->kernel.dead[i] && PROC_STATE(shared->segment.procs[i].life) == PROC_LIVE)
 			return true;
 	}
@@ -117,6 +119,7 @@ futex_wait(const uint32_t *word, uint32_t expected, const struct timespec *timeo
 
 	sim_stop_here(STOP_FUTEX_WAIT, word);
 	sim_tso_drain();
+	sim_touch(word, true);
 	if (__atomic_load_n(word, __ATOMIC_SEQ_CST) != expected)
 	{
 		errno = EAGAIN;
@@ -139,6 +142,7 @@ futex_wake(const uint32_t *word, int count)
 
 	sim_stop_here(STOP_FUTEX_WAKE, word);
 	sim_tso_drain();
+	sim_touch(word, true);
 	sim.changed_something = true;
 	for (int i = 0; i < sim.processes && woken < count; i++)
 	{
@@ -205,6 +209,8 @@ holdfast_process_is_dead(pid_t pid, uint64_t start_time)
 	int process = pid - sim_pid(0);
 
 	(void) start_time;
+	if (process >= 0 && process < sim.processes)
+		sim_touch(&sim_world->shared.kernel.dead[process], false);
 	return process < 0 || process >= sim.processes || sim_world->shared.kernel.dead[process] != 0;
 }
 

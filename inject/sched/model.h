@@ -215,6 +215,15 @@ typedef enum SimClass
 
 typedef struct SimHistory SimHistory;
 
+#define SIM_TOUCHES 48
+
+/* What a step touched of shared memory. */
+typedef struct SimFootprint
+{
+	uint32_t count;
+	uint16_t touch[SIM_TOUCHES]; /* word << 1 | it is written */
+} SimFootprint;
+
 typedef struct Sim
 {
 	const ExploreConfig *config;
@@ -227,6 +236,7 @@ typedef struct Sim
 	bool real;    /* processes are processes, stops wait for the baton */
 	int current;
 	void *engine_sp;
+	SimFootprint *footprint; /* takes what the step touches; NULL: nobody asks */
 
 	/* where the current process stopped */
 	SimStop stop;
@@ -342,6 +352,18 @@ static inline pid_t
 sim_pid(int process)
 {
 	return 1000 + process;
+}
+
+/* ---- dpor.c ---- */
+
+void sim_note_touch(const volatile void *address, bool writes);
+
+/* The step looks at what others may change, or the other way round; accesses of the lock code are noted as they come. */
+static inline void
+sim_touch(const volatile void *address, bool writes)
+{
+	if (__builtin_expect(sim.footprint != NULL, 0))
+		sim_note_touch(address, writes);
 }
 
 /* Stores that are logged and stop nobody: the kernel's and the judge's. */

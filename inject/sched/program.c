@@ -75,11 +75,29 @@ store_data(uint64_t *word, uint64_t value)
 
 /* ---- inside ---- */
 
+/* Who is inside is what sharers do not change for each other. */
+static void
+touch_holders(int i, bool writes)
+{
+	sim_touch(&sim_world->shared.notes.holds_exclusive[i], writes);
+}
+
+static void
+touch_data(int i, bool commits)
+{
+	sim_touch(&data_at(i)[0], false);
+	sim_touch(&data_at(i)[1], false);
+	sim_touch(&sim_world->shared.notes.committed[i], commits);
+}
+
 static void
 enter(int i, LWLockMode mode)
 {
 	SimNotes *notes = &sim_world->shared.notes;
 	bool writes = mode == LW_EXCLUSIVE;
+
+	touch_holders(i, writes);
+	touch_data(i, false);
 
 	if ((notes->holds_exclusive[i] & ~me_bit()) != 0 ||
 		(writes && (notes->holds_shared[i] & ~me_bit()) != 0))
@@ -99,6 +117,7 @@ leave(int i, LWLockMode mode)
 {
 	SimNotes *notes = &sim_world->shared.notes;
 
+	touch_holders(i, mode == LW_EXCLUSIVE);
 	if (mode == LW_EXCLUSIVE)
 		sim_set(&notes->holds_exclusive[i], notes->holds_exclusive[i] & ~me_bit());
 	else
@@ -115,6 +134,7 @@ use(int i, LWLockMode mode)
 		return;
 	store_data(&data_at(i)[0], next);
 	store_data(&data_at(i)[1], next);
+	touch_data(i, true);
 	sim_set(&notes->committed[i], next);
 }
 
@@ -125,8 +145,11 @@ mend(int i)
 	SimNotes *notes = &sim_world->shared.notes;
 	const SimKernel *kernel = &sim_world->shared.kernel;
 
+	touch_data(i, false);
 	if (data_at(i)[0] != data_at(i)[1])
 		store_data(&data_at(i)[1], data_at(i)[0]);
+	touch_data(i, true);
+	touch_holders(i, true);
 	sim_set(&notes->committed[i], data_at(i)[0]);
 	for (int p = 0; p < sim.processes; p++)
 	{
@@ -145,6 +168,10 @@ sim_repair(LWLock *lock, int dead_slot, void *arg)
 	uint64_t other = notes->repairing[i];
 
 	(void) arg;
+	sim_touch(&notes->repairing[i], true);
+	touch_holders(i, true);
+	if (dead_slot >= 0 && dead_slot < sim.processes)
+		sim_touch(&kernel->dead[dead_slot], false);
 	if (dead_slot < 0 || dead_slot >= sim.processes || !kernel->dead[dead_slot])
 		sim_violate(SIM_REPAIR_OF_THE_LIVING);
 	if (other != 0 && other != (uint64_t) sim.current + 1 && !kernel->dead[other - 1])
@@ -156,6 +183,7 @@ sim_repair(LWLock *lock, int dead_slot, void *arg)
 	}
 	sim_set(&notes->repairing[i], (uint64_t) sim.current + 1);
 	mend(i);
+	sim_touch(&notes->repairing[i], true);
 	sim_set(&notes->repairing[i], 0);
 	return true;
 }
@@ -229,12 +257,15 @@ conditional(LWLockMode mode)
 	SimNotes *notes = &sim_world->shared.notes;
 	HoldfastStatus status;
 
+	/* The judge looks at each value of the word meanwhile. */
+	sim_touch(&lock_at(0)->state, false);
 	sim_set(&notes->busy_seen, notes->busy_seen & ~me_bit());
 	sim_set(&notes->trying, notes->trying | me_bit());
 	sim_history_call(mode == LW_EXCLUSIVE ? SIM_ASK_IF_FREE_EXCLUSIVE : SIM_ASK_IF_FREE_SHARED, 0,
 					 0);
 	status = LWLockConditionalAcquire(lock_at(0), mode);
 	sim_history_return(status, 0);
+	sim_touch(&lock_at(0)->state, false);
 	sim_set(&notes->trying, notes->trying & ~me_bit());
 	if (status == HOLDFAST_BUSY)
 	{
@@ -256,6 +287,7 @@ update_var(void)
 	if (!is_held(0, LW_EXCLUSIVE, status))
 		return;
 	enter(0, LW_EXCLUSIVE);
+	sim_touch(var, false);
 	sim_history_call(SIM_ASK_SET, 0, *var + 1);
 	status = LWLockUpdateVar(lock_at(0), var, *var + 1);
 	sim_history_return(status, 0);
@@ -403,6 +435,8 @@ sim_run_supervisor(void)
 		sim_stop_here(STOP_IDLE, NULL);
 		for (int i = 0; i < sim.processes; i++)
 		{
+			sim_touch(&kernel->dead[i], false);
+			sim_touch(&kernel->reaped[i], false);
 			if (!kernel->dead[i] || kernel->reaped[i])
 				continue;
 			sim_set(&kernel->reaped[i], 1);
@@ -421,6 +455,7 @@ sim_run_standby(void)
 	sim_stop_here(STOP_STANDBY, NULL);
 	for (int i = 0; i < sim.processes; i++)
 	{
+		sim_touch(&kernel->dead[i], false);
 		if (kernel->dead[i])
 			sim_set(&kernel->reaped[i], 1);
 	}

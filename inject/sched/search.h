@@ -17,6 +17,9 @@ bool sim_can_end(uint64_t memory_limit);
 /* walk.c: one schedule after the other, chosen at random, or by priorities (PCT), or with few preemptions. */
 void sim_walk(const ExploreConfig *config, ExploreReport *report);
 
+/* dpor.c: one schedule of each class of schedules that differ only in the order of what does not meet. */
+void sim_dpor(const ExploreConfig *config, ExploreReport *report);
+
 /* walk.c: a coroutine that does nothing, as often as fits half a second. */
 void sim_measure_switches(ExploreReport *report);
 

@@ -137,6 +137,9 @@ sim_log(const void *address)
 		return;
 	sim.changed_something = true;
 	sim.napped = false;
+	if (__builtin_expect(sim.footprint != NULL, 0) &&
+		(uintptr_t) word - (uintptr_t) &sim_world->shared.notes >= sizeof(SimNotes))
+		sim_note_touch(word, true);
 	if (sim.real)
 		return;
 	for (size_t i = sim.log_count; i-- > sim.step_start;)
@@ -386,13 +389,19 @@ sim_note_death(int process)
 						   : &shared->kernel.recoverer_crashes_left;
 
 	sim_set(budget, *budget - 1);
+	if (shared->notes.trying & bit)
+		sim_touch(&shared->segment.locks[0].lock.state, false);
 	sim_set(&shared->kernel.dead[process], 1);
 	sim_set(&shared->kernel.asleep[process], 0);
 	sim_tso_empty(process);
 	sim_history_death(process);
 	/* A dead reader reads no more; a dead writer's mark stays until its data is mended. */
 	for (int i = 0; i < SIM_LOCKS; i++)
+	{
+		if (shared->notes.holds_shared[i] & bit)
+			sim_touch(&shared->notes.holds_exclusive[i], false);
 		sim_set(&shared->notes.holds_shared[i], shared->notes.holds_shared[i] & ~bit);
+	}
 	sim_set(&shared->notes.trying, shared->notes.trying & ~bit);
 	sim.process[process].image = sim.process[process].pure = &dead_image;
 }
