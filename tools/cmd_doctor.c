@@ -11,23 +11,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "campaign.h"
 #include "command.h"
 #include "doctor/checks.h"
-#include "results/json_writer.h"
-#include "results/results.h"
+#include "reports.h"
 
-static struct
-{
-	bool json;
-} opt;
+static ReportFiles files;
 
 static const Option *
 doctor_options(void)
 {
-	static const Option options[] = {
-		{"--json", OPTION_FLAG, &opt.json, NULL, "as JSON"},
-		{0},
-	};
+	static const Option options[] = {REPORT_OPTIONS(files), {0}};
 
 	return options;
 }
@@ -90,32 +84,63 @@ static const struct
 	{"PostgreSQL", look_postgres},
 };
 
-/* For `gate`: what is optional is skipped where it is missing. */
-static void
-add_result(ResultList *list, RunnerSummary *summary, const char *name, Verdict verdict,
-		   const char *text)
-{
-	ScenarioResult result = {
-		.scenario = "doctor",
-		.case_name = name,
-		.status = verdict == DOCTOR_OK ? SCENARIO_PASS : SCENARIO_SKIP,
-		.message = {text, verdict == DOCTOR_OK ? 0 : strlen(text)},
-	};
+#define CHECKS (sizeof(checks) / sizeof(checks[0]))
 
-	results_add(list, &result);
-	summary->selected++;
-	summary->run++;
-	summary->by_status[result.status]++;
+static const char *const words[] = {"ok", "warn", "fix"};
+
+static struct
+{
+	Verdict verdict;
+	char text[4200];
+} said[CHECKS];
+
+/* ReportFigures */
+static void
+write_checks(JsonWriter *json, void *arg)
+{
+	(void) arg;
+	json_array(json, "checks");
+	for (size_t i = 0; i < CHECKS; i++)
+	{
+		json_object(json, NULL);
+		json_string(json, "name", checks[i].name);
+		json_string(json, "verdict", words[said[i].verdict]);
+		json_string(json, "text", said[i].text);
+		json_object_end(json);
+	}
+	json_array_end(json);
+}
+
+/* What is missing is no finding: nothing is wrong with what was to be tested. */
+static int
+write_files(int code)
+{
+	ResultList list = {0};
+	RunnerSummary summary = {.selected = CHECKS, .run = CHECKS};
+	RunInfo info = {.outcome = exit_code_name(code), .exit_code = code, .summary = &summary};
+	bool written;
+
+	for (size_t i = 0; i < CHECKS; i++)
+	{
+		bool good = said[i].verdict == DOCTOR_OK;
+		ScenarioResult result = {
+			.scenario = "doctor",
+			.case_name = checks[i].name,
+			.status = good ? SCENARIO_PASS : SCENARIO_SKIP,
+			.message = {said[i].text, good ? 0 : strlen(said[i].text)},
+		};
+
+		results_add(&list, &result);
+		summary.by_status[result.status]++;
+	}
+	written = reports_write(&files, &list, &info, "doctor", write_checks, NULL);
+	results_free(&list);
+	return written ? code : EXIT_INTERNAL;
 }
 
 static int
 run_doctor(int argc, char **argv)
 {
-	static const char *const words[] = {"ok", "warn", "fix"};
-	ResultList list = {0};
-	RunnerSummary summary = {0};
-	RunInfo info = {.summary = &summary};
-	JsonWriter json;
 	int code = EXIT_GOOD;
 	int count;
 	int status = command_options(&command_doctor, argc, argv, &count, NULL);
@@ -124,50 +149,22 @@ run_doctor(int argc, char **argv)
 		return status;
 	if (count > 0)
 		return usage_error("doctor takes no operands");
-	json_begin(&json, stdout);
-	if (opt.json)
+	for (size_t i = 0; i < CHECKS; i++)
 	{
-		json_object(&json, NULL);
-		json_int(&json, "schema_version", 1);
-		json_array(&json, "checks");
-	}
-	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++)
-	{
-		char text[4200];
-		Verdict verdict = checks[i].look(text, sizeof(text));
-
-		if (verdict == DOCTOR_FIX)
+		said[i].verdict = checks[i].look(said[i].text, sizeof(said[i].text));
+		if (said[i].verdict == DOCTOR_FIX)
 			code = EXIT_UNFIT;
-		if (!opt.json)
-		{
-			(void) printf("%-4s %-14s %s\n", words[verdict], checks[i].name, text);
-			(void) fflush(stdout);
+		if (reports_people(&files) != stdout)
 			continue;
-		}
-		json_object(&json, NULL);
-		json_string(&json, "name", checks[i].name);
-		json_string(&json, "verdict", words[verdict]);
-		json_string(&json, "text", text);
-		json_object_end(&json);
-		add_result(&list, &summary, checks[i].name, verdict, text);
+		(void) printf("%-4s %-14s %s\n", words[said[i].verdict], checks[i].name, said[i].text);
+		(void) fflush(stdout);
 	}
-	if (!opt.json)
-		return code;
-	json_array_end(&json);
-	info.exit_code = code;
-	info.outcome = code == EXIT_GOOD ? "good" : "unfit";
-	json_object(&json, "results");
-	results_json_members(&json, &list, &info);
-	json_object_end(&json);
-	json_object_end(&json);
-	code = json_finish(&json) && !list.out_of_memory ? code : EXIT_INTERNAL;
-	results_free(&list);
-	return code;
+	return write_files(code);
 }
 
 const Command command_doctor = {
 	.name = "doctor",
-	.usage = "[--json]",
+	.usage = "[OPTION...]",
 	.summary = "what this machine lets us do, and what to do about the rest",
 	.run = run_doctor,
 	.options = doctor_options,

@@ -30,7 +30,8 @@ static struct
 	const char *program, *mutant, *pct, *preemptions, *policy, *memory, *bundle;
 	uint64_t processes, crashes, recoverer_crashes, timeouts, schedules, seed, memory_mib,
 		budget_ms;
-	bool exhaustive, dpor, random, no_timeouts, no_supervisor, fine, list, quiet, no_bundle, bench;
+	bool exhaustive, dpor, random, no_timeouts, no_supervisor, fine, list, quiet, no_bundle, bench,
+		keep_going;
 } opt;
 
 static const Option *
@@ -71,6 +72,8 @@ explore_options(void)
 		{"--mutant", OPTION_STRING, &opt.mutant, "NAME", "the lock code with this deliberate bug"},
 		{"--list", OPTION_FLAG, &opt.list, NULL, "name the mutants of the lock code"},
 		{"--memory-limit", OPTION_NUMBER, &opt.memory_mib, "MIB", "for states (default 4096)"},
+		{"--keep-going", OPTION_FLAG, &opt.keep_going, NULL,
+		 "in the set of small cases: not only until something is found"},
 		{"--budget", OPTION_TIME, &opt.budget_ms, "TIME", "stop after that: incomplete"},
 		{"--bundle", OPTION_STRING, &opt.bundle, "DIR",
 		 "where findings are left (default .holdfast)"},
@@ -735,13 +738,14 @@ seconds_left(double budget, const Told *told)
 	return left > 0.0005 ? left : 0.0005;
 }
 
-/* One after the other until something is found; the budget is for all of them. */
+/* One after the other, mostly until something is found; the budget is for all of them. */
 static int
 explore_small_cases(const Simulator *simulator, Told *told, ExploreCase *what,
 					ExploreReport *report)
 {
 	double budget = what->config.seconds;
 	int status = EXIT_GOOD;
+	bool found = false;
 
 	told->several = true;
 	told->summary.selected = sizeof(small_cases) / sizeof(small_cases[0]);
@@ -755,8 +759,13 @@ explore_small_cases(const Simulator *simulator, Told *told, ExploreCase *what,
 		if (budget > 0)
 			what->config.seconds = seconds_left(budget, told);
 		status = explore_once(simulator, told, what, report);
+		found |= status == EXIT_FINDINGS;
+		if (status == EXIT_FINDINGS && opt.keep_going)
+			status = EXIT_GOOD;
 	}
 	told->summary.not_run = told->summary.selected - told->summary.run;
+	if (found && (status == EXIT_GOOD || status == EXIT_INCOMPLETE))
+		status = EXIT_FINDINGS;
 	return status;
 }
 

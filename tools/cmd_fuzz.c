@@ -12,8 +12,9 @@
 #include <unistd.h>
 
 #include "campaign.h"
+#include "cases.h"
+#include "child.h"
 #include "command.h"
-#include "fuzz/child.h"
 #include "fuzz/engine.h"
 #include "fuzz/finding.h"
 #include "replay.h"
@@ -24,7 +25,7 @@ static struct
 	ReportFiles files;
 	const char *engine, *mutant, *source;
 	uint64_t time_ms, jobs, seed;
-	bool list, all;
+	bool list, all, kept;
 } opt;
 
 static const Option *
@@ -38,6 +39,8 @@ fuzz_options(void)
 		{"--mutant", OPTION_STRING, &opt.mutant, "NAME",
 		 "in a copy with this bug of tests/mutants planted"},
 		{"--all", OPTION_FLAG, &opt.all, NULL, "every target, one after the other"},
+		{"--kept", OPTION_FLAG, &opt.kept, NULL,
+		 "only the inputs that are kept, in the programs built beside this one; no engine"},
 		{"--list", OPTION_FLAG, &opt.list, NULL, "the targets, and how many inputs are kept"},
 		{"--source", OPTION_STRING, &opt.source, "DIR",
 		 "the source tree; default: where this was built"},
@@ -167,7 +170,8 @@ add_result(FuzzRun *run, const char *target, ScenarioStatus status, double secon
 		.replay = replay,
 	};
 
-	fuzz_text(case_name, sizeof(case_name), "%s:%s", target, fuzz_engine_name(run->tree.engine));
+	fuzz_text(case_name, sizeof(case_name), "%s:%s", target,
+			  opt.kept ? "kept" : fuzz_engine_name(run->tree.engine));
 	results_add(&run->results, &result);
 	run->summary.run++;
 	run->summary.by_status[status]++;
@@ -264,6 +268,59 @@ fuzz_one(FuzzRun *run, const FuzzTarget *target)
 	return fuzz_built(run, target);
 }
 
+/* The inputs that are kept, and no engine.  A target that is not built here is skipped: nobody fuzzes an installation. */
+static int
+try_kept(FuzzRun *run, const FuzzTarget *target)
+{
+	static const char *const kinds[] = {"regress", "seeds", "corpus"};
+	static FuzzFinding finding;
+	char program[FUZZ_PATH_SIZE], text[80];
+	LiveLine line = live_line();
+	size_t inputs = 0;
+	uint64_t begin = monotonic_ms();
+	double seconds;
+	bool found;
+
+	fuzz_text(program, sizeof(program), "%.4200s/bin/fuzz_%s_replay", run->tree.build,
+			  target->name);
+	if (access(program, X_OK) != 0)
+	{
+		add_result(run, target->name, SCENARIO_SKIP, 0, "its replay program is not built", NULL,
+				   NULL);
+		return EXIT_GOOD;
+	}
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		inputs += fuzz_count_inputs(&run->tree, kinds[i], target->name);
+	live_line_show(&line, "%s", target->name);
+	memset(&finding, 0, sizeof(finding));
+	found = fuzz_find_kept(&run->tree, target->name, &finding);
+	seconds = (double) (monotonic_ms() - begin) / 1000;
+	live_line_clear(&line);
+	if (children_interrupted())
+		return EXIT_INTERRUPTED;
+	if (found)
+	{
+		say_finding(run, target->name, &finding, seconds);
+		return EXIT_FINDINGS;
+	}
+	fuzz_text(text, sizeof(text), "%zu inputs", inputs);
+	(void) fprintf(run->out, "ok    %-20s %s\n", target->name, text);
+	add_result(run, target->name, SCENARIO_PASS, seconds, NULL, text, NULL);
+	return EXIT_GOOD;
+}
+
+/* "PREFIX/bin/holdfast" was built in PREFIX. */
+static bool
+find_own_build(FuzzTree *tree)
+{
+	char path[PATH_MAX];
+
+	if (!cases_program("..", path, sizeof(path)))
+		return false;
+	fuzz_text(tree->build, sizeof(tree->build), "%s", path);
+	return true;
+}
+
 static bool
 write_results(FuzzRun *run, int code)
 {
@@ -297,9 +354,11 @@ fuzz_all(FuzzRun *run, const FuzzTarget *const *targets, size_t count)
 	run->summary.selected = count;
 	children_begin();
 	for (size_t i = 0; i < count && !children_interrupted(); i++)
-		code = worse(code, fuzz_one(run, targets[i]));
+		code = worse(code, opt.kept ? try_kept(run, targets[i]) : fuzz_one(run, targets[i]));
 	children_end();
 	run->summary.not_run = count - run->summary.run;
+	if (opt.kept && code == EXIT_GOOD && run->summary.by_status[SCENARIO_PASS] == 0)
+		code = EXIT_UNFIT;
 	if (!write_results(run, code))
 		code = worse(code, EXIT_INTERNAL);
 	results_free(&run->results);
@@ -347,6 +406,10 @@ run_fuzz(int argc, char **argv)
 		return EXIT_UNFIT;
 	if (opt.list)
 		return list_targets(&run.tree);
+	if (opt.kept && (engine != FUZZ_LIBFUZZER || opt.mutant != NULL))
+		return usage_error("--kept has no engine and no mutant");
+	if (opt.kept && !find_own_build(&run.tree))
+		return EXIT_INTERNAL;
 	if ((count == 0) != opt.all)
 		return usage_error("fuzz wants the names of targets, or --all; --list tells them");
 	for (size_t i = 0; i < (opt.all ? run.tree.count : (size_t) count); i++)
@@ -370,6 +433,7 @@ const Command command_fuzz = {
 	.run = run_fuzz,
 	.options = fuzz_options,
 	.examples = "  holdfast fuzz lockfile_parse --time 30s\n"
+				"  holdfast fuzz --all --kept\n"
 				"  holdfast fuzz lwlock_ops --engine afl --jobs 2 --time 10m\n"
 				"  holdfast fuzz lockfile_parse --mutant 70-port-zero-standby\n",
 };

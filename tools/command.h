@@ -69,6 +69,6 @@ extern const Command command_bench, command_doctor, command_list, command_run, c
 	command_merge, command_report, command_powerloss, command_replay, command_step, command_sweep,
 	command_exec, command_inject, command_serve, command_stop, command_inspect, command_orphans,
 	command_help_, command_storm, command_version, command_completion;
-extern const Command command_explore, command_shrink;
+extern const Command command_explore, command_gate, command_shrink;
 
 #endif

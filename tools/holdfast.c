@@ -17,6 +17,7 @@ const Command *const command_table[] = {
 	&command_doctor,
 	&command_list,
 	&command_run,
+	&command_gate,
 	&command_fuzz,
 	&command_merge,
 	&command_report,

@@ -16,7 +16,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "child.h"
@@ -39,15 +38,6 @@ fuzz_kept_directory(const FuzzTree *tree, const char *target, char path[FUZZ_PAT
 	else
 		fuzz_text(path, FUZZ_PATH_SIZE, "%.4000s/build/fuzz-mutants/%s/found/%s", tree->root,
 				  tree->mutant, target);
-}
-
-static uint64_t
-now_ms(void)
-{
-	struct timespec now;
-
-	(void) clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
 }
 
 /* ---- what it says ---- */
@@ -99,7 +89,7 @@ fuzz_probe(const FuzzTree *tree, const char *target, const char *path, char *wha
 	char program[FUZZ_PATH_SIZE], log[FUZZ_PATH_SIZE];
 	const char *argv[] = {program, path, NULL};
 	const char *settings[] = {"UBSAN_OPTIONS=print_stacktrace=1", NULL};
-	uint64_t begin = now_ms();
+	uint64_t begin = monotonic_ms();
 	int status = 0;
 
 	what[0] = '\0';
@@ -113,7 +103,7 @@ fuzz_probe(const FuzzTree *tree, const char *target, const char *path, char *wha
 	if (status != 0)
 	{
 		read_what(log, what, size);
-		if (what[0] == '\0' && now_ms() - begin >= PROBE_MS)
+		if (what[0] == '\0' && monotonic_ms() - begin >= PROBE_MS)
 			fuzz_text(what, size, "does not end within %d s", PROBE_MS / 1000);
 		else if (what[0] == '\0' && WIFSIGNALED(status))
 			fuzz_text(what, size, "ended by signal %d", WTERMSIG(status));
@@ -199,7 +189,7 @@ leave_out(const Shrinking *shrinking, Bytes *bytes, size_t length)
 	uint8_t *shorter = malloc(bytes->size + 1);
 	bool any = false;
 
-	for (size_t at = 0; shorter != NULL && at < bytes->size && now_ms() < shrinking->end_ms;)
+	for (size_t at = 0; shorter != NULL && at < bytes->size && monotonic_ms() < shrinking->end_ms;)
 	{
 		size_t gone = length < bytes->size - at ? length : bytes->size - at;
 
@@ -223,7 +213,7 @@ make_smaller(const Shrinking *shrinking, Bytes *bytes)
 {
 	bool any = true;
 
-	while (any && now_ms() < shrinking->end_ms && !children_interrupted())
+	while (any && monotonic_ms() < shrinking->end_ms && !children_interrupted())
 	{
 		any = false;
 		for (size_t length = bytes->size / 2 + 1; length > 0; length /= 2)
@@ -261,7 +251,7 @@ fuzz_keep(const FuzzTree *tree, const char *target, const char *path, FuzzFindin
 		!read_bytes(path, &bytes))
 		return false;
 	finding->found_size = bytes.size;
-	shrinking.end_ms = now_ms() + SMALLER_MS;
+	shrinking.end_ms = monotonic_ms() + SMALLER_MS;
 	fuzz_text(shrinking.file, sizeof(shrinking.file), "%.4200s/smaller-%s-%d", tree->build, target,
 			  (int) getpid());
 	if (finding->what[0] != '\0')

@@ -72,6 +72,7 @@ take_count(const Reader *reader, json_t *object, const char *where, const char *
 	json_t *value = json_object_get(object, key);
 	json_int_t number = json_integer_value(value);
 
+	*count = 0;
 	if (!json_is_integer(value) || number < 0 || (uint64_t) number > most)
 		return refuse(reader, "%s.%s is no number from 0 to %llu", where, key,
 					  (unsigned long long) most);

@@ -110,8 +110,8 @@ child_wait(pid_t *children, int count, int ms, int *status)
 	return reap(children, count, status);
 }
 
-static uint64_t
-now_ms(void)
+uint64_t
+monotonic_ms(void)
 {
 	struct timespec now;
 
@@ -123,14 +123,14 @@ bool
 child_run(const char *const *argv, const char *const *settings, const char *output,
 		  uint64_t deadline_ms, int *status)
 {
-	uint64_t end = now_ms() + deadline_ms;
+	uint64_t end = monotonic_ms() + deadline_ms;
 	pid_t pid = child_start(argv, settings, output);
 
 	if (pid < 0)
 		return false;
 	while (child_wait(&pid, 1, 200, status) < 0)
 	{
-		if (interrupted || (deadline_ms != 0 && now_ms() >= end))
+		if (interrupted || (deadline_ms != 0 && monotonic_ms() >= end))
 			(void) kill(pid, SIGKILL);
 	}
 	return true;

@@ -5,12 +5,14 @@
  * Signals: children_begin() blocks SIGCHLD, SIGINT, SIGTERM and SIGHUP; children_end() gives the mask back.  Between the
  * two, child_wait() learns of the last three, after which nothing is started any more.
  */
-#ifndef HOLDFAST_TOOLS_FUZZ_CHILD_H
-#define HOLDFAST_TOOLS_FUZZ_CHILD_H
+#ifndef HOLDFAST_TOOLS_CHILD_H
+#define HOLDFAST_TOOLS_CHILD_H
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+uint64_t monotonic_ms(void);
 
 void children_begin(void);
 void children_end(void);
