@@ -17,8 +17,8 @@
  *
  * Passthrough: what the user enabled by libfiu's functions, fiu-run or fiu-ctrl acts at our points too.
  *
- * Owner: the enabled[] bits belong to the process and are copied by fork together with libfiu's table.
- * Thread safety: two threads may enable the same point twice, which libfiu takes.
+ * Owner: enabled[] belongs to the process and is copied by fork together with libfiu's table.
+ * Thread safety: a point is enabled by one thread; who comes meanwhile does without libfiu that once.
  */
 #include "fiu_adapter.h"
 
@@ -31,6 +31,13 @@
 
 #include "error.h"
 #include "registry.h"
+
+enum
+{
+	NOT_ENABLED = 0,
+	BEING_ENABLED,
+	ENABLED,
+};
 
 static unsigned char enabled[INJECT_MAX_POINTS];
 static unsigned char open_bytes[INJECT_MAX_POINTS];
@@ -66,18 +73,21 @@ libfiu_allowed(const InjectArrival *arrival)
 static bool
 enable_in_libfiu(const InjectArrival *arrival)
 {
-	unsigned char *done = &enabled[arrival->index];
+	unsigned char *state = &enabled[arrival->index];
+	unsigned char expected = NOT_ENABLED;
 	bool good;
 
-	/* relaxed: a second thread that sees 0 enables again, to the same effect */
-	if (__atomic_load_n(done, __ATOMIC_RELAXED) != 0)
+	if (__atomic_load_n(state, __ATOMIC_RELAXED) == ENABLED)
 		return true;
+	/* One thread does it, for libfiu forgets what a second one enables over; the others ask libfiu the next time. */
+	if (!__atomic_compare_exchange_n(state, &expected, BEING_ENABLED, false, __ATOMIC_RELAXED,
+									 __ATOMIC_RELAXED))
+		return expected == ENABLED;
 	inside_libfiu = true;
 	pthread_once(&once, initialise);
 	good = fiu_enable_external(arrival->site->name, 1, NULL, 0, fire_callback) == 0;
 	inside_libfiu = false;
-	if (good)
-		__atomic_store_n(done, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(state, good ? ENABLED : NOT_ENABLED, __ATOMIC_RELAXED);
 	return good;
 }
 
@@ -163,10 +173,10 @@ fiu_adapter_stop(void)
 	{
 		const RegistryPoint *point = registry_at(i);
 
-		if (point->index == NO_POINT || enabled[point->index] == 0)
+		if (point->index == NO_POINT || enabled[point->index] != ENABLED)
 			continue;
 		(void) fiu_disable(point->first->name);
-		enabled[point->index] = 0;
+		enabled[point->index] = NOT_ENABLED;
 	}
 }
 
