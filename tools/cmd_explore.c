@@ -616,8 +616,7 @@ static const struct
 	const char *schedule; /* EXPLORE_REAL */
 } rates[] = {
 	{"floor: switch of stacks", "steps/s", "X", EXPLORE_FLOOR, 0, 0, 0, NULL},
-	{"exhaustive S,X, 1 crash", "transitions/s", "S,X", EXPLORE_EXHAUSTIVE, 1, 0, 0, NULL},
-	{"exhaustive S,X, 1 + 1 crashes", "transitions/s", "S,X", EXPLORE_EXHAUSTIVE, 1, 1, 0, NULL},
+	{"exhaustive S,X, 2 + 2 crashes", "transitions/s", "S,X", EXPLORE_EXHAUSTIVE, 2, 2, 0, NULL},
 	{"random S,S", "schedules/s", "S,S", EXPLORE_RANDOM, 0, 0, 300000, NULL},
 	{"random S,X", "schedules/s", "S,X", EXPLORE_RANDOM, 0, 0, 200000, NULL},
 	{"pct 3 S,S,X, 1 crash", "schedules/s", "S,S,X", EXPLORE_PCT, 1, 0, 30000, NULL},
