@@ -640,7 +640,7 @@ measure(const Simulator *simulator, size_t which, ExploreCase *what, ExploreRepo
 	config->recoverer_crashes = rates[which].recoverer_crashes;
 	config->schedules = rates[which].schedules;
 	config->depth[0] = 3;
-	config->depths = 1;
+	config->depths = config->strategy == EXPLORE_PCT;
 	config->schedule = &what->schedule;
 	config->interrupted = is_interrupted;
 	if (!explore_set_program(what, rates[which].program) ||
