@@ -10,14 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
-#include <sys/utsname.h>
 #include <unistd.h>
-
-#include <holdfast/holdfast.h>
 
 #include "campaign.h"
 #include "command.h"
+#include "explore_bench.h"
+#include "explore_bundle.h"
 #include "explore_case.h"
 #include "explore_stacks.h"
 #include "reports.h"
@@ -307,80 +305,6 @@ print_figures(FILE *out, const ExploreCase *what, const ExploreReport *report)
 					   report->miss_probability);
 }
 
-static uint32_t
-text_id(const char *text)
-{
-	uint32_t hash = 2166136261u;
-
-	for (; *text != '\0'; text++)
-		hash = (hash ^ (unsigned char) *text) * 16777619u;
-	return hash;
-}
-
-static FILE *
-bundle_file(const char *directory, const char *name)
-{
-	char path[PATH_MAX];
-
-	if (snprintf(path, sizeof(path), "%s/%s", directory, name) >= (int) sizeof(path))
-		return NULL;
-	return open_output(path);
-}
-
-static void
-write_environment(FILE *out)
-{
-	struct utsname system;
-
-	(void) fprintf(out, "holdfast %s\ncompiler %s\n", HOLDFAST_VERSION, __VERSION__);
-	if (uname(&system) == 0)
-		(void) fprintf(out, "%s %s %s\n", system.sysname, system.release, system.machine);
-	(void) fprintf(out, "processors %ld\n", sysconf(_SC_NPROCESSORS_ONLN));
-}
-
-/* .holdfast/ID: token, program, schedule, what lies where, stacks, environment. */
-static bool
-leave_bundle(const ExploreCase *what, const ExploreReport *report, const char *token, char *path,
-			 size_t size)
-{
-	static const char *const kinds[] = {"step", "kill", "time-out", "flush"};
-	const char *parent = opt.bundle != NULL ? opt.bundle : ".holdfast";
-	FILE *out;
-	bool written = true;
-
-	(void) mkdir(parent, 0777);
-	if (snprintf(path, size, "%s/explore-%08" PRIx32, parent, text_id(token)) >= (int) size ||
-		(mkdir(path, 0777) != 0 && access(path, W_OK) != 0))
-		return false;
-	if ((out = bundle_file(path, "token")) != NULL)
-		written = fprintf(out, "%s\n", token) > 0 && close_output(out, "token") && written;
-	if ((out = bundle_file(path, "finding")) != NULL)
-	{
-		(void) fprintf(out, "%s: %s\nprogram %s\nmutant %s\n\n%s", report->signature, report->text,
-					   what->program, what->mutant[0] != '\0' ? what->mutant : "none",
-					   report->story);
-		written = close_output(out, "finding") && written;
-	}
-	if ((out = bundle_file(path, "schedule")) != NULL)
-	{
-		for (uint32_t i = 0; i < what->schedule.count; i++)
-			(void) fprintf(out, "%u %s %u\n", i, kinds[what->schedule.move[i].kind % 4],
-						   what->schedule.move[i].process);
-		written = close_output(out, "schedule") && written;
-	}
-	if ((out = bundle_file(path, "stacks")) != NULL)
-	{
-		explore_print_stacks(out, what, report);
-		written = close_output(out, "stacks") && written;
-	}
-	if ((out = bundle_file(path, "environment")) != NULL)
-	{
-		write_environment(out);
-		written = close_output(out, "environment") && written;
-	}
-	return written;
-}
-
 static void
 print_finding(FILE *out, const ExploreReport *report, const char *token, const char *bundle)
 {
@@ -555,7 +479,8 @@ leave_finding(Told *told, ExploreCase *what, FILE *out)
 	if (explore_make_token(what, &token))
 		(void) replay_token_print(&token, told->token, sizeof(told->token));
 	if (!opt.no_bundle)
-		written = leave_bundle(what, report, told->token, bundle, sizeof(bundle));
+		written = explore_leave_bundle(opt.bundle != NULL ? opt.bundle : ".holdfast", what, report,
+									   told->token, bundle, sizeof(bundle));
 	print_finding(out, report, told->token, bundle);
 	return written;
 }
@@ -603,109 +528,6 @@ write_files(Told *told, int code)
 	results_free(&told->results);
 	free(told->text);
 	return code;
-}
-
-/* ---- the rates ---- */
-
-static const struct
-{
-	const char *name, *unit, *program;
-	ExploreStrategy strategy;
-	unsigned crashes, recoverer_crashes;
-	uint64_t schedules;
-	const char *schedule; /* EXPLORE_REAL */
-} rates[] = {
-	{"floor: switch of stacks", "steps/s", "X", EXPLORE_FLOOR, 0, 0, 0, NULL},
-	{"exhaustive S,X, 2 + 2 crashes", "transitions/s", "S,X", EXPLORE_EXHAUSTIVE, 2, 2, 0, NULL},
-	{"random S,S", "schedules/s", "S,S", EXPLORE_RANDOM, 0, 0, 300000, NULL},
-	{"random S,X", "schedules/s", "S,X", EXPLORE_RANDOM, 0, 0, 200000, NULL},
-	{"pct 3 S,S,X, 1 crash", "schedules/s", "S,S,X", EXPLORE_PCT, 1, 0, 30000, NULL},
-	{"real processes, 2 and a supervisor", "schedules/s", "S,X", EXPLORE_REAL, 0, 0, 200,
-	 "0.1*2.0.1"},
-	{"the same with a SIGKILL", "schedules/s", "S,X", EXPLORE_REAL, 1, 0, 200,
-	 "0*3.1*3.0.1*2.K1.2*3"},
-};
-
-/* How many a second; 0 when it did not work. */
-static double
-measure(const Simulator *simulator, size_t which, ExploreCase *what, ExploreReport *report)
-{
-	ExploreConfig *config = &what->config;
-	size_t position;
-	double seconds = 0;
-
-	*what = (ExploreCase){.config = {.supervisor = true, .seed = 1, .memory_limit = 1024 * MIB}};
-	config->strategy = rates[which].strategy;
-	config->crashes = rates[which].crashes;
-	config->recoverer_crashes = rates[which].recoverer_crashes;
-	config->schedules = rates[which].schedules;
-	config->depth[0] = 3;
-	config->depths = config->strategy == EXPLORE_PCT;
-	config->schedule = &what->schedule;
-	config->interrupted = is_interrupted;
-	if (!explore_set_program(what, rates[which].program) ||
-		(rates[which].schedule != NULL &&
-		 !schedule_parse(rates[which].schedule, &what->schedule, &position)))
-		return 0;
-	if (config->strategy != EXPLORE_REAL)
-	{
-		if (!simulator->explore(EXPLORE_ABI, config, report) || report->end != EXPLORE_COMPLETE)
-			return 0;
-		return rate(config->strategy == EXPLORE_EXHAUSTIVE
-						? report->transitions + report->crash_transitions
-					: config->strategy == EXPLORE_FLOOR ? report->steps
-														: report->schedules,
-					report->processor_seconds);
-	}
-	for (uint64_t i = 0; i < config->schedules && !interrupted; i++)
-	{
-		if (!simulator->explore(EXPLORE_ABI, config, report) || report->end != EXPLORE_COMPLETE)
-			return 0;
-		seconds += report->seconds;
-	}
-	return rate(config->schedules, seconds);
-}
-
-static int
-bench(const Simulator *simulator, ExploreCase *what, ExploreReport *report)
-{
-	FILE *file = opt.files.json != NULL ? open_output(opt.files.json) : NULL;
-	JsonWriter json;
-	int status = EXIT_GOOD;
-
-	if (opt.files.json != NULL && file == NULL)
-		return EXIT_INTERNAL;
-	if (file != NULL)
-	{
-		json_begin(&json, file);
-		json_object(&json, NULL);
-		json_int(&json, "schema_version", 1);
-		json_array(&json, "rates");
-	}
-	for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]) && !interrupted; i++)
-	{
-		double per_second = measure(simulator, i, what, report);
-
-		if (per_second <= 0)
-			status = EXIT_FINDINGS;
-		if (reports_people(&opt.files) == stdout)
-			(void) printf("%-36s %14.0f %s\n", rates[i].name, per_second, rates[i].unit);
-		if (file == NULL)
-			continue;
-		json_object(&json, NULL);
-		json_string(&json, "name", rates[i].name);
-		json_string(&json, "unit", rates[i].unit);
-		json_uint(&json, "per_second", (uint64_t) per_second);
-		json_object_end(&json);
-	}
-	if (file != NULL)
-	{
-		json_array_end(&json);
-		json_object_end(&json);
-		if (!json_finish(&json) || !close_output(file, opt.files.json))
-			status = EXIT_INTERNAL;
-	}
-	return interrupted ? EXIT_INTERRUPTED : status;
 }
 
 /* Small cases, quickest first, that between them reach every part of the lock code. */
@@ -799,7 +621,7 @@ run_explore(int argc, char **argv)
 	(void) signal(SIGINT, on_signal);
 	(void) signal(SIGTERM, on_signal);
 	told.summary.selected = 1;
-	status = opt.bench        ? bench(&simulator, &what, &report)
+	status = opt.bench        ? explore_bench(&simulator, &opt.files, is_interrupted)
 			 : names_a_case() ? explore_once(&simulator, &told, &what, &report)
 							  : explore_small_cases(&simulator, &told, &what, &report);
 	/* Strings of the report are the simulator's. */
